@@ -1,0 +1,140 @@
+/**
+ * How a setting's text becomes a value. Every reader throws an Error whose message completes "NAME ...": a sentence
+ * that says what to write instead. None repeats the text it was given, because it may be a secret.
+ */
+import { createHash } from 'node:crypto';
+import { BlockList, isIP } from 'node:net';
+
+export type Role = 'viewer' | 'operator' | 'admin';
+
+/** Somebody who may use the dashboard. Only the token's hash is kept: comparing hashes takes constant time. */
+export type Operator = { name: string; role: Role; tokenSha256: Buffer };
+
+const ROLES: readonly Role[] = ['viewer', 'operator', 'admin'];
+const MIN_SECRET_LENGTH = 12;
+
+export const text = (value: string): string => value;
+
+export function oneOf<const T extends string>(...allowed: T[]): (value: string) => T {
+  return (value) => {
+    const found = allowed.find((candidate) => candidate === value.toLowerCase());
+    if (found === undefined) throw new Error(`must be one of ${allowed.join(', ')}`);
+    return found;
+  };
+}
+
+export function integer(min: number, max: number): (value: string) => number {
+  return (value) => {
+    if (!/^-?\d{1,15}$/.test(value) || Number(value) < min || Number(value) > max)
+      throw new Error(`must be a whole number from ${min} to ${max}`);
+    return Number(value);
+  };
+}
+
+/** Seconds, fractions allowed. */
+export function seconds(min: number, max: number): (value: string) => number {
+  return (value) => {
+    if (!/^\d{1,9}(\.\d{1,6})?$/.test(value) || Number(value) < min || Number(value) > max)
+      throw new Error(`must be a number of seconds from ${min} to ${max}`);
+    return Number(value);
+  };
+}
+
+/** '' or '/tds': a leading slash, no trailing one, so that routes can be appended. */
+export function basePath(value: string): string {
+  const path = value.replace(/\/+$/, '');
+  if (path !== '' && !/^(\/[A-Za-z0-9._~-]+)+$/.test(path)) throw new Error('must look like /tds');
+  return path;
+}
+
+export function databaseUrl(value: string): string {
+  if (!/^postgres(ql)?:\/\/./.test(value)) throw new Error('must look like postgresql://user:password@host:5432/name');
+  return value;
+}
+
+export function redisUrl(value: string): string {
+  if (!/^rediss?:\/\/./.test(value)) throw new Error('must look like redis://host:6379');
+  return value;
+}
+
+/** Where alerts are sent. Private targets are refused: the worker would become a way into the local network. */
+export function alertWebhookUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url?.protocol !== 'https:') throw new Error('must be a URL that begins with https://');
+  if (url.username || url.password) throw new Error('must not contain a user name or password');
+  if (isPrivateHost(url.hostname)) throw new Error('must not point to this machine or a private network');
+  return value;
+}
+
+/** 'current' or 'current,previous': both are accepted while a secret is being changed. */
+export function secrets(value: string): string[] {
+  const list = value.split(/[,\n]/).map((secret) => secret.trim());
+  if (list.length > 1 && list.at(-1) === '') list.pop(); // a file's last newline
+  if (list.some((secret) => secret.length < MIN_SECRET_LENGTH))
+    throw new Error(`must have at least ${MIN_SECRET_LENGTH} characters per secret (current, or current,previous)`);
+  return list;
+}
+
+/** 'name:role:token', separated by commas or, in a file, by lines. */
+export function operators(value: string): Operator[] {
+  const entries = value.split(/[,\n]/).map((entry) => entry.trim());
+  const list = entries.filter((entry) => entry !== '' && !entry.startsWith('#')).map(operator);
+  if (list.length === 0) throw new Error('must name at least one operator as name:role:token');
+  const distinct = (keys: string[]) => new Set(keys).size === list.length;
+  if (!distinct(list.map((one) => one.name))) throw new Error('must not name an operator twice');
+  if (!distinct(list.map((one) => one.tokenSha256.toString('hex')))) throw new Error('must not use a token twice');
+  return list;
+}
+
+function operator(entry: string): Operator {
+  const [name = '', role = '', ...rest] = entry.split(':');
+  const token = rest.join(':');
+  const known = ROLES.find((candidate) => candidate === role);
+  if (!name || !known || token.length < MIN_SECRET_LENGTH)
+    throw new Error(
+      `must be a list of name:role:token with role viewer, operator or admin and a token of at least ${MIN_SECRET_LENGTH} characters`,
+    );
+  return { name, role: known, tokenSha256: createHash('sha256').update(token).digest() };
+}
+
+/** The proxies whose X-Forwarded-For is believed. `true` is refused: then anybody could forge an address. */
+export function trustedProxies(value: string): string {
+  const names = ['loopback', 'linklocal', 'uniquelocal'];
+  const valid = value.split(',').every((part) => {
+    const [address = '', prefix = '0'] = part.trim().split('/');
+    return names.includes(part.trim()) || (isIP(address) !== 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= 128);
+  });
+  if (!valid) throw new Error('must be loopback or a list of proxy addresses such as 10.0.0.5 or 10.0.0.0/24');
+  return value;
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+const PRIVATE_NETWORKS = new BlockList();
+for (const [network, prefix] of [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+] as const)
+  PRIVATE_NETWORKS.addSubnet(network, prefix, 'ipv4');
+PRIVATE_NETWORKS.addAddress('::', 'ipv6');
+PRIVATE_NETWORKS.addAddress('::1', 'ipv6');
+PRIVATE_NETWORKS.addSubnet('fc00::', 7, 'ipv6');
+PRIVATE_NETWORKS.addSubnet('fe80::', 10, 'ipv6');
+
+/**
+ * True for a loopback, link-local or private address or name. `new URL()` has already folded 127.1, 2130706433 and
+ * full-width digits to dotted form; BlockList sees through ::ffff:127.0.0.1. Also asked of resolved addresses at send.
+ */
+export function isPrivateHost(hostname: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '').toLowerCase();
+  const family = isIP(host);
+  if (family === 0) return host === 'localhost' || host.endsWith('.localhost');
+  return PRIVATE_NETWORKS.check(host, family === 4 ? 'ipv4' : 'ipv6');
+}
