@@ -1,0 +1,119 @@
+/** Brings a database's schema up to date. `npm run migrate`, and part of `npm start`. */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { sql } from 'kysely';
+import { type Migration, Migrator } from 'kysely/migration';
+import { processConfig } from '../config.ts';
+import { isDatabaseWeather } from '../errors.ts';
+import { type Database, openDatabase } from './database.ts';
+import { checkServer } from './server-settings.ts';
+
+export const MIGRATIONS_DIR = path.join(import.meta.dirname, '../../migrations');
+
+const MIGRATION_TABLE = 'tds_migrations';
+const MIGRATION_LOCK_TABLE = 'tds_migration_lock';
+/** Long enough for a busy moment; short, because everybody else queues behind a waiting ACCESS EXCLUSIVE lock. */
+const LOCK_TIMEOUT = '2s';
+const RETRY_MS = 500;
+const GIVE_UP_MS = 60_000;
+
+type Migrations = Record<string, Migration>;
+
+/**
+ * Applies what is missing and returns the names, in order. Safe to run from several places at once: the migrator holds
+ * an advisory lock. Locks that cannot be had and a database that is still starting are tried again for a minute.
+ */
+export async function migrateToLatest(db: Database): Promise<string[]> {
+  const files = await readMigrations();
+  return patiently(() => db.connection().execute((connection) => migrate(connection, files)));
+}
+
+/** Repeats a piece of database work while the database, not the work, is to blame; at most a minute. */
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  const giveUpAt = Date.now() + GIVE_UP_MS;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isDatabaseWeather(error) || Date.now() > giveUpAt) throw error;
+      await sleep(RETRY_MS);
+    }
+  }
+}
+
+async function readMigrations(): Promise<Migrations> {
+  const names = (await readdir(MIGRATIONS_DIR)).filter((name) => /^\d{4}_\w+\.ts$/.test(name)).sort();
+  const load = async (name: string) => {
+    const migration: Migration = await import(pathToFileURL(path.join(MIGRATIONS_DIR, name)).href);
+    return [path.basename(name, '.ts'), migration] as const;
+  };
+  return Object.fromEntries(await Promise.all(names.map(load)));
+}
+
+async function migrate(db: Database, files: Migrations): Promise<string[]> {
+  await sql`select set_config('lock_timeout', ${LOCK_TIMEOUT}, false)`.execute(db);
+  try {
+    const migrations = { ...files, ...(await appliedByNewerRelease(db, files)) };
+    const migrator = new Migrator({
+      db,
+      provider: { getMigrations: async () => migrations },
+      migrationTableName: MIGRATION_TABLE,
+      migrationLockTableName: MIGRATION_LOCK_TABLE,
+    });
+    const { error, results = [] } = await migrator.migrateToLatest();
+    if (error) throw error;
+    return results.map((result) => result.migrationName);
+  } finally {
+    // The connection goes back to a pool. A dead one cannot be reset and need not be.
+    await sql`reset lock_timeout`.execute(db).catch(() => undefined);
+  }
+}
+
+/**
+ * After a rollback the database knows migrations that this release does not. The schema only ever grows, so the older
+ * release works on it; without these stand-ins the migrator would call the database corrupt and refuse to start.
+ */
+async function appliedByNewerRelease(db: Database, files: Migrations): Promise<Migrations> {
+  const exists = await sql<{ found: boolean }>`select to_regclass(${MIGRATION_TABLE}) is not null as found`.execute(db);
+  if (!exists.rows[0]?.found) return {};
+  const applied = await sql<{ name: string }>`select name from ${sql.table(MIGRATION_TABLE)}`.execute(db);
+  const newest = Object.keys(files).at(-1) ?? '';
+  const newer = applied.rows.filter(({ name }) => !(name in files) && name > newest);
+  return Object.fromEntries(newer.map(({ name }) => [name, { up: async () => undefined }]));
+}
+
+/**
+ * Checks the server at a URL and brings its schema up to date, telling `report` in sentences what was done. `strict`
+ * (production) refuses a server that could lose what it committed.
+ */
+export async function prepareDatabase(
+  url: string,
+  options: { strict: boolean; report: (sentence: string) => void },
+): Promise<void> {
+  const { db, close } = openDatabase({ url, max: 1, applicationName: 'tds-migrate', queryTimeoutMs: 0 });
+  try {
+    const warnings = await patiently(() => checkServer(db, options));
+    for (const warning of warnings) options.report(`warning: ${warning}`);
+    const applied = await migrateToLatest(db);
+    for (const name of applied) options.report(`applied ${name}`);
+    options.report('the schema is current');
+  } finally {
+    await close();
+  }
+}
+
+/** `npm run migrate`: exit code 0 when the schema is current. */
+async function main(): Promise<void> {
+  const { databaseUrl, nodeEnv } = processConfig();
+  if (!databaseUrl) throw new Error('DATABASE_URL is not set: set it, or use npm start, which brings its own PostgreSQL');
+  await prepareDatabase(databaseUrl, { strict: nodeEnv === 'production', report: console.log });
+}
+
+if (import.meta.main) {
+  await main().catch((error: Error) => {
+    console.error(`migrate failed: ${error.message}`);
+    process.exitCode = 1;
+  });
+}
