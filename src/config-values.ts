@@ -69,7 +69,6 @@ export function alertWebhookUrl(value: string): string {
 /** 'current' or 'current,previous': both are accepted while a secret is being changed. */
 export function secrets(value: string): string[] {
   const list = value.split(/[,\n]/).map((secret) => secret.trim());
-  if (list.length > 1 && list.at(-1) === '') list.pop(); // a file's last newline
   if (list.some((secret) => secret.length < MIN_SECRET_LENGTH))
     throw new Error(`must have at least ${MIN_SECRET_LENGTH} characters per secret (current, or current,previous)`);
   return list;
@@ -133,7 +132,10 @@ PRIVATE_NETWORKS.addSubnet('fe80::', 10, 'ipv6');
  * full-width digits to dotted form; BlockList sees through ::ffff:127.0.0.1. Also asked of resolved addresses at send.
  */
 export function isPrivateHost(hostname: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '').toLowerCase();
+  const host = hostname
+    .replace(/^\[|\]$/g, '')
+    .replace(/\.$/, '')
+    .toLowerCase();
   const family = isIP(host);
   if (family === 0) return host === 'localhost' || host.endsWith('.localhost');
   return PRIVATE_NETWORKS.check(host, family === 4 ? 'ipv4' : 'ipv6');

@@ -36,11 +36,7 @@ export const SETTINGS = {
   port: setting('PORT', value.integer(0, 65_535), 8000),
   basePath: setting('BASE_PATH', value.basePath, ''),
   trustProxy: setting<string | false>('TRUST_PROXY', value.trustedProxies, false),
-  logLevel: setting(
-    'LOG_LEVEL',
-    value.oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
-    'info',
-  ),
+  logLevel: setting('LOG_LEVEL', value.oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info'),
 
   databaseUrl: optional('DATABASE_URL', value.databaseUrl, SECRET),
   poolSize: setting('DATABASE_POOL_SIZE', value.integer(1, 1000), 10),
@@ -126,7 +122,10 @@ function isSet(current: unknown): boolean {
 }
 
 function readSettings(env: NodeJS.ProcessEnv, problems: string[]): Settings {
-  const read = Object.entries(SETTINGS).map(([name, one]) => [name, readSetting(one as Setting<unknown>, env, problems)]);
+  const read = Object.entries(SETTINGS).map(([name, one]) => [
+    name,
+    readSetting(one as Setting<unknown>, env, problems),
+  ]);
   return Object.fromEntries(read) as Settings;
 }
 
@@ -158,7 +157,9 @@ function readSecretFile(
     Object.assign(settings, { [target]: parse(readFileSync(file, 'utf8').trim()) });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    problems.push(code ? `${fileEnv} names a file that cannot be read (${code}).` : `${fileEnv}: its content ${message}.`);
+    problems.push(
+      code ? `${fileEnv} names a file that cannot be read (${code}).` : `${fileEnv}: its content ${message}.`,
+    );
   }
 }
 

@@ -107,7 +107,8 @@ export async function prepareDatabase(
 /** `npm run migrate`: exit code 0 when the schema is current. */
 async function main(): Promise<void> {
   const { databaseUrl, nodeEnv } = processConfig();
-  if (!databaseUrl) throw new Error('DATABASE_URL is not set: set it, or use npm start, which brings its own PostgreSQL');
+  if (!databaseUrl)
+    throw new Error('DATABASE_URL is not set: set it, or use npm start, which brings its own PostgreSQL');
   await prepareDatabase(databaseUrl, { strict: nodeEnv === 'production', report: console.log });
 }
 

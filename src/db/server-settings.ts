@@ -47,5 +47,7 @@ function unusableReasons(facts: Facts): string[] {
 /** Each of these, when off, lets a power cut take back a COMMIT that was already answered. */
 function unsafeReasons(facts: Facts): string[] {
   const names = ['fsync', 'full_page_writes', 'synchronous_commit'] as const;
-  return names.filter((name) => facts[name] === 'off').map((name) => `${name} is off: a power cut can lose accepted events`);
+  return names
+    .filter((name) => facts[name] === 'off')
+    .map((name) => `${name} is off: a power cut can lose accepted events`);
 }
