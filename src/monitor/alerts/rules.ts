@@ -1,0 +1,119 @@
+/** What the rules look at. `null` means unknown: no data never fires an alert and never resolves one. */
+export type Facts = {
+  /** Events in `pending`. */
+  pending: number | null;
+  /** Open dead letters. */
+  deadLetters: number | null;
+  /** Events in `processing` for more than an hour. */
+  stuck: number | null;
+  /** Failed share of the attempts of the last hour, in percent; null when there was no attempt. */
+  failurePercent: number | null;
+};
+
+export type Severity = 'critical' | 'warning' | 'info';
+
+export type Rule = {
+  /** What tds_alerts.rule says; never renamed. */
+  rule: string;
+  /** Rules of one condition measure the same fact: the first one that fires speaks for all. */
+  condition: keyof Facts;
+  title: string;
+  severity: Severity;
+  /** Fires above this, not at it. */
+  threshold: number;
+  message: (value: number) => string;
+};
+
+/** The rules of the operations guide. Within a condition the severest stands first. */
+export const RULES: readonly Rule[] = [
+  {
+    rule: 'queue_backlog_critical',
+    condition: 'pending',
+    title: 'Queue Backlog Critical',
+    severity: 'critical',
+    threshold: 1000,
+    message: (n) => `${n} events are pending. Check that a worker runs, then raise WORKER_CONCURRENCY.`,
+  },
+  {
+    rule: 'queue_backlog_warning',
+    condition: 'pending',
+    title: 'Queue Backlog Warning',
+    severity: 'warning',
+    threshold: 500,
+    message: (n) => `${n} events are pending. Watch whether the number falls; if not, raise WORKER_CONCURRENCY.`,
+  },
+  {
+    rule: 'dead_letters_critical',
+    condition: 'deadLetters',
+    title: 'High Dead Letter Queue',
+    severity: 'critical',
+    threshold: 100,
+    message: (n) => `${n} dead letters are open. Find their common cause, fix it, then retry them.`,
+  },
+  {
+    rule: 'dead_letters_warning',
+    condition: 'deadLetters',
+    title: 'Elevated Dead Letter Queue',
+    severity: 'warning',
+    threshold: 50,
+    message: (n) => `${n} dead letters are open. Review what their errors have in common.`,
+  },
+  {
+    rule: 'stuck_events',
+    condition: 'stuck',
+    title: 'Stuck Events Detected',
+    severity: 'warning',
+    threshold: 0,
+    message: (n) => `${n} ${n === 1 ? 'event has' : 'events have'} been processing for over an hour. Check the workers.`,
+  },
+  {
+    rule: 'failure_rate_critical',
+    condition: 'failurePercent',
+    title: 'High Failure Rate',
+    severity: 'critical',
+    threshold: 10,
+    message: (percent) => `${round(percent)} % of the last hour's attempts failed. Look at the latest dead letters.`,
+  },
+  {
+    rule: 'failure_rate_warning',
+    condition: 'failurePercent',
+    title: 'Elevated Failure Rate',
+    severity: 'warning',
+    threshold: 5,
+    message: (percent) => `${round(percent)} % of the last hour's attempts failed. Watch the worker's error log.`,
+  },
+];
+
+export type Verdict = {
+  condition: keyof Facts;
+  /** The rules of this condition, all severities. */
+  rules: string[];
+  /** The one that fires; null when the condition is clear. */
+  firing: { rule: Rule; value: number } | null;
+};
+
+/**
+ * One verdict per condition with data. Where warning and critical both hold, only the critical fires: one condition,
+ * one alert. Conditions without data are left out, so that whoever applies the verdicts cannot touch their alerts.
+ */
+export function evaluate(facts: Facts): Verdict[] {
+  const conditions = [...new Set(RULES.map((rule) => rule.condition))];
+  return conditions.flatMap((condition) => {
+    const value = facts[condition];
+    if (value === null) return [];
+    const rules = RULES.filter((rule) => rule.condition === condition);
+    const rule = rules.find(({ threshold }) => value > threshold);
+    return [{ condition, rules: rules.map((each) => each.rule), firing: rule ? { rule, value } : null }];
+  });
+}
+
+const RANK: Record<Severity, number> = { info: 0, warning: 1, critical: 2 };
+
+/** True when `a` is more severe than `b`. */
+export function isSeverer(a: Severity, b: Severity): boolean {
+  return RANK[a] > RANK[b];
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
