@@ -1,6 +1,9 @@
 import { memberSource, scan } from './scan.ts';
 import { Unusable } from './unusable.ts';
 
+/** Real records have some 200 fields; a body is refused beyond this, before a parser spends time on it. */
+const MAX_FIELDS = 10_000;
+
 /** A JSON object together with its own source text, so that nothing of it is lost to JavaScript's numbers. */
 export type JsonObject = {
   text: string;
@@ -15,6 +18,7 @@ export function readObject(untrimmed: string): JsonObject {
   const text = untrimmed.trim();
   const { problem, hasUnicodeEscape, needsSanitising, members } = scan(text);
   if (problem !== null) throw new Unusable(problem);
+  if (members.length / 4 > MAX_FIELDS) throw new Unusable(`the body has more than ${MAX_FIELDS} fields; send one record`);
   const fields = parse(text);
   if (!isObject(fields)) throw new Unusable(`the body is ${describe(fields)}; a record must be a JSON object`);
   if ((hasUnicodeEscape || mayPollute(text)) && pollutes(fields)) {

@@ -1,7 +1,7 @@
 import { type BooksModule, isUnmirroredKey, keyFitsModule, moduleFromKey, moduleFromPath } from '../zoho/modules.ts';
 import { transportKeys } from './body.ts';
 import { isObject, type JsonObject, readObject, sourceOf } from './json-object.ts';
-import { hasForeignId, ownerByIds, ownerByReference, whichPayment } from './owner.ts';
+import { firstOwnIdField, hasForeignId, ownerByIds, ownerByReference, whichPayment } from './owner.ts';
 import { Unusable } from './unusable.ts';
 
 /** The record inside a body and the module it belongs to. */
@@ -35,9 +35,9 @@ export function unknownModuleName(body: JsonObject): string | null {
   return inner && unknownModuleName(inner);
 }
 
-/** The object inside an envelope, or the body itself when it is none. */
+/** The object inside an envelope, or the body itself when it has an id of its own or is no envelope. */
 export function innermost(body: JsonObject): JsonObject {
-  const key = envelopeKey(body);
+  const key = firstOwnIdField(body.fields) === undefined ? envelopeKey(body) : undefined;
   const inner = key === undefined ? null : objectUnder(body, key);
   return inner === null ? body : innermost(inner);
 }
