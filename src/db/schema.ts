@@ -1,0 +1,204 @@
+import type { ColumnType, Generated } from 'kysely';
+
+/** The tables as Kysely sees them. Ids and 64-bit numbers are strings (pg), times are Dates, json stays JSON text. */
+export type Schema = {
+  tds_inbox_events: InboxEvents;
+  tds_inbox_payloads: InboxPayloads;
+  tds_sync_queue: SyncQueue;
+  tds_queue_ready: QueueReady;
+  tds_queue_delayed: QueueDelayed;
+  tds_queue_claims: QueueClaims;
+  tds_queue_counts: QueueCounts;
+  tds_queue_state: QueueState;
+  tds_workers: Workers;
+  tds_sync_logs: SyncLogs;
+  tds_processing_totals: ProcessingTotals;
+  tds_dead_letter_queue: DeadLetterQueue;
+  tds_alerts: Alerts;
+  tds_audit_log: AuditLog;
+  books_records: BooksRecords;
+};
+
+export type Status = 'pending' | 'processing' | 'retry' | 'completed' | 'dead_letter';
+
+/** Written as JSON text, read back parsed (digits beyond 2^53 are lost: select `payload::text` where they matter). */
+type Json = ColumnType<unknown, string | null, string | null>;
+type Timestamp = ColumnType<Date, Date | string, Date | string>;
+type GeneratedTimestamp = ColumnType<Date, Date | string | undefined, Date | string>;
+type OptionalTimestamp = ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+type Optional<T> = ColumnType<T | null, T | null | undefined, T | null>;
+type BigInt = ColumnType<string, string | number | bigint, string | number | bigint>;
+
+export type InboxEvents = {
+  event_id: string;
+  dedupe_key: Optional<string>;
+  received_at: GeneratedTimestamp;
+  processed_at: OptionalTimestamp;
+  version: OptionalTimestamp;
+  processed: Generated<boolean>;
+  versioned: Generated<boolean>;
+  source: 'webhook' | 'pull' | 'operator';
+  organization_id: string;
+  module: Optional<string>;
+  action: Optional<string>;
+  entity_id: Optional<string>;
+  event_type: string;
+  quarantine_reason: Optional<string>;
+};
+
+export type InboxPayloads = {
+  event_id: string;
+  payload: Json;
+  raw_body: Optional<Buffer>;
+  request: ColumnType<Record<string, string | null>, string, string>;
+};
+
+export type SyncQueue = {
+  id: string;
+  event_id: string;
+  lease: Optional<string>;
+  dead_letter_id: Optional<string>;
+  arrival: Generated<string>;
+  entity_key: BigInt;
+  queued_at: GeneratedTimestamp;
+  run_at: GeneratedTimestamp;
+  started_at: OptionalTimestamp;
+  completed_at: OptionalTimestamp;
+  priority: Generated<number>;
+  attempt_count: Generated<number>;
+  suspect: Generated<boolean>;
+  status: Generated<Status>;
+  organization_id: string;
+  event_type: string;
+  entity_id: Optional<string>;
+  outcome: Optional<string>;
+  error_tag: Optional<string>;
+  error_message: Optional<string>;
+};
+
+export type QueueReady = {
+  priority: number;
+  arrival: BigInt;
+  queue_id: string;
+  entity_key: BigInt;
+  alone: Generated<boolean>;
+};
+
+export type QueueDelayed = {
+  queue_id: string;
+  run_at: Timestamp;
+  priority: number;
+  arrival: BigInt;
+  entity_key: BigInt;
+  alone: Generated<boolean>;
+};
+
+export type QueueClaims = {
+  claim_xid: Generated<string>;
+  lease: string;
+  worker_id: string;
+  queue_ids: string[];
+  entity_keys: string[];
+  claimed_at: GeneratedTimestamp;
+};
+
+export type QueueCounts = Record<Status, Generated<string>>;
+
+export type QueueState = {
+  singleton: Generated<boolean>;
+  paused: Generated<boolean>;
+  paused_at: OptionalTimestamp;
+  paused_by: Optional<string>;
+  reason: Optional<string>;
+};
+
+export type Workers = {
+  worker_id: string;
+  host: string;
+  pid: number;
+  started_at: GeneratedTimestamp;
+  heartbeat_at: GeneratedTimestamp;
+  expires_at: Timestamp;
+  concurrency: number;
+  in_flight: Generated<number>;
+  draining: Generated<boolean>;
+};
+
+export type SyncLogs = {
+  id: Generated<string>;
+  queue_id: string;
+  event_id: string;
+  worker_id: Optional<string>;
+  created_at: GeneratedTimestamp;
+  duration_ms: Optional<number>;
+  attempt: number;
+  status: 'completed' | 'retry' | 'dead_letter' | 'released' | 'crashed';
+  outcome: Optional<string>;
+  error_tag: Optional<string>;
+  error_message: Optional<string>;
+};
+
+export type ProcessingTotals = {
+  bucket: Timestamp;
+  succeeded: BigInt;
+  failed: BigInt;
+  duration_ms: number;
+};
+
+export type DeadLetterQueue = {
+  id: Generated<string>;
+  original_queue_id: string;
+  queue_id: string;
+  event_id: string;
+  organization_id: string;
+  event_type: string;
+  entity_id: Optional<string>;
+  kind: 'failed' | 'quarantined';
+  payload: Json;
+  raw_body: Optional<Buffer>;
+  attempt_count: number;
+  error_tag: string;
+  last_error: string;
+  moved_to_dlq_at: GeneratedTimestamp;
+  retry_count: Generated<number>;
+  last_retry_at: OptionalTimestamp;
+  resolved_at: OptionalTimestamp;
+};
+
+export type Alerts = {
+  id: Generated<string>;
+  rule: string;
+  title: string;
+  severity: 'critical' | 'warning' | 'info';
+  message: string;
+  value: Optional<number>;
+  threshold: Optional<number>;
+  fired_at: GeneratedTimestamp;
+  last_seen_at: GeneratedTimestamp;
+  acknowledged_at: OptionalTimestamp;
+  acknowledged_by: Optional<string>;
+  resolved_at: OptionalTimestamp;
+};
+
+export type AuditLog = {
+  id: Generated<string>;
+  created_at: GeneratedTimestamp;
+  operator: string;
+  action: string;
+  target: Optional<string>;
+  result: string;
+  request_id: Optional<string>;
+  detail: Json;
+};
+
+export type BooksRecords = {
+  organization_id: string;
+  module: string;
+  entity_id: string;
+  version: OptionalTimestamp;
+  deleted_at: OptionalTimestamp;
+  record: Json;
+  event_id: Optional<string>;
+  source: string;
+  updated_at: GeneratedTimestamp;
+};

@@ -1,0 +1,35 @@
+import type { Transaction } from 'kysely';
+import type { Schema } from '../db/schema.ts';
+import type { Logger } from '../log.ts';
+import type { ClaimedEvent } from '../queue/event.ts';
+
+export type QueuedEvent = ClaimedEvent;
+
+export type HandlerContext = {
+  /** What is written through it commits together with the event's completion, or not at all. */
+  trx: Transaction<Schema>;
+  /** Aborts at the time-out, when the lease is lost and when the worker has to stop. Pass it to fetch. */
+  signal: AbortSignal;
+  log: Logger;
+};
+
+/**
+ * What is done with an event. All handlers that match it run in one transaction, the built-in mirror first.
+ * A throw fails the attempt: see `TaggedError` for how to say that another attempt is useless, or when to come back.
+ */
+export type Handler = {
+  name: string;
+  /** 'invoice.updated', 'invoice.*' or '*'. */
+  eventTypes: string[];
+  /** Default 30,000. */
+  timeoutMs?: number;
+  /** One event at a time. */
+  handle?(event: QueuedEvent, context: HandlerContext): Promise<unknown>;
+  /**
+   * A set at a time, in order of arrival; one transaction for all. May return an outcome per queue id, such as
+   * 'applied' or 'superseded', for the log. If the set fails it comes again in halves, until the culprit is alone.
+   */
+  handleBatch?(events: QueuedEvent[], context: HandlerContext): Promise<Map<string, string> | undefined>;
+};
+
+export const DEFAULT_TIMEOUT_MS = 30_000;

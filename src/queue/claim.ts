@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto';
+import type { ClientBase } from 'pg';
+import { ClaimedEvent, type ClaimedRow } from './event.ts';
+
+export type ClaimOptions = {
+  workerId: string;
+  /** At most this many events. */
+  limit: number;
+  /** 'together': all waiting events of an entity under one lease. 'each': the first of each entity, a lease each. */
+  siblings: 'together' | 'each';
+  /** Only a suspect of a crash, which must be the only event in its worker's hands. */
+  alone?: boolean;
+  withPayload: boolean;
+};
+
+/**
+ * Where the claim starts to look. While another session holds an old snapshot, the index keeps an entry for every
+ * event that passed since, and a claim that starts at the beginning reads them all (measured: 650 buffers, not 5).
+ * Marks may lag behind but never lead: `refreshLowWater` sets them back for events that return to an old place.
+ */
+export type LowWater = { priority: number; arrival: string; claimXid: string };
+
+export function newLowWater(): LowWater {
+  return { priority: -2147483648, arrival: '0', claimXid: '0' };
+}
+
+/**
+ * Claims waiting events: lower priority number first, then in order of arrival, and of one entity only when none of
+ * its earlier events is unfinished. Each claim has a lease of its own; whoever finishes an event must still hold it.
+ *
+ * Why two workers never have events of one entity at once: an unfinished event is in exactly one of ready, claims and
+ * delayed, in every snapshot. What another worker claims while this statement runs is still `ready` in our snapshot,
+ * and cannot be locked: then the entity is left alone (`contested`).
+ */
+export async function claim(client: ClientBase, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {
+  const { alone = false, withPayload } = options;
+  const siblings = alone ? 'each' : options.siblings;
+  const values = [options.workerId, options.limit, low.priority, low.arrival, low.claimXid];
+  const { rows } = await client.query<ClaimedRow>({
+    name: `claim ${alone} ${siblings} ${withPayload}`,
+    text: claimSql(alone, siblings, withPayload),
+    values: siblings === 'each' ? values : [...values, randomUUID()],
+    rowMode: 'array',
+    types: { getTypeParser: () => (text: string) => text },
+  });
+  const events = rows.map((row) => new ClaimedEvent(row));
+  const first = events[0];
+  // The first of this claim, not the last: a batch that is being committed right now may hold lower arrivals.
+  if (first && !alone) Object.assign(low, { priority: first.priority, arrival: first.arrival });
+  return events;
+}
+
+/** Sets the marks back to the beginning, and to the oldest claim that is held or may still be committed. */
+export async function refreshLowWater(client: ClientBase, low: LowWater): Promise<void> {
+  const { rows } = await client.query<{ claim_xid: string }>(
+    `select least(pg_snapshot_xmin(pg_current_snapshot())::text::bigint, (select min(claim_xid) from tds_queue_claims)) as claim_xid`,
+  );
+  Object.assign(low, newLowWater(), { claimXid: rows[0]?.claim_xid ?? '0' });
+}
+
+// entity_key <> all (…) is hashed by PostgreSQL 15. The `not exists` are one index probe per candidate.
+// `locked` goes by ctid, so it locks just the rows that `chosen` saw.
+const claimSql = (alone: boolean, siblings: ClaimOptions['siblings'], withPayload: boolean) => `
+with head as materialized (
+  select r.entity_key from tds_queue_ready r
+  where (r.priority, r.arrival) >= ($3::int, $4::bigint) and ${alone ? FIRST_AND_ALONE : 'not r.alone'}
+    and r.entity_key <> all (array(select unnest(entity_keys) from tds_queue_claims where claim_xid >= $5::bigint))
+    and not exists (select from tds_queue_delayed d where d.entity_key = r.entity_key)
+  order by ${alone ? 'r.arrival' : 'r.priority, r.arrival'} limit $2),
+waiting as (
+  select r.ctid as tid, r.arrival, r.entity_key, row_number() over entity as nth, bool_or(r.alone) over entity as alone
+  from tds_queue_ready r where r.entity_key = any (array(select entity_key from head))
+  window entity as (partition by r.entity_key order by r.arrival)),
+chosen as materialized (
+  select tid, entity_key from waiting
+  where ${alone ? 'alone' : 'not alone'} ${siblings === 'each' ? 'and nth = 1' : ''} order by arrival limit $2),
+locked as materialized (
+  select r.ctid as tid from tds_queue_ready r
+  where r.ctid = any (array(select tid from chosen)) for update skip locked),
+contested as (
+  select entity_key from chosen where tid not in (select tid from locked)),
+mine as (
+  delete from tds_queue_ready r
+  where r.ctid = any (array(select tid from chosen where entity_key not in (select entity_key from contested)))
+  returning r.queue_id),
+leased as materialized (
+  select queue_id, ${siblings === 'each' ? 'gen_random_uuid()' : '$6::uuid'} as lease from mine),
+claimed as (
+  update tds_sync_queue q set status = 'processing', lease = m.lease, started_at = statement_timestamp()
+  from leased m where q.id = m.queue_id and q.status in ('pending', 'retry')
+  returning q.id, q.event_id, q.organization_id, q.event_type, q.entity_id, q.arrival, q.priority, q.attempt_count,
+            q.dead_letter_id, q.entity_key, q.lease),
+held as (
+  insert into tds_queue_claims (lease, worker_id, queue_ids, entity_keys)
+  select lease, $1, array_agg(id), array_agg(distinct entity_key) from claimed group by lease returning claim_xid)
+select c.id, c.event_id, c.organization_id, c.event_type, c.entity_id, c.arrival, c.priority, c.attempt_count,
+       c.dead_letter_id, i.source, extract(epoch from i.version) * 1000, extract(epoch from i.received_at) * 1000,
+       ${withPayload ? 'p.payload::text' : 'null'}, (select claim_xid from held limit 1), c.lease,
+       i.quarantine_reason
+from claimed c left join tds_inbox_events i using (event_id)
+${withPayload ? 'left join tds_inbox_payloads p using (event_id)' : ''}
+order by c.priority, c.arrival`;
+
+const FIRST_AND_ALONE = `r.alone and not exists (
+      select from tds_queue_ready e where e.entity_key = r.entity_key and e.arrival < r.arrival)`;

@@ -1,0 +1,113 @@
+import type { Pool } from 'pg';
+
+/** One accepted delivery on its way into the inbox and the queue. */
+export type Enqueued = {
+  eventId: string;
+  dedupeKey: string;
+  versioned: boolean;
+  version: Date | null;
+  source: 'webhook' | 'pull' | 'operator';
+  organizationId: string;
+  module: string | null;
+  action: string | null;
+  entityId: string | null;
+  eventType: string;
+  /** Set: it goes to the dead letters at once, with its raw bytes. */
+  quarantineReason: string | null;
+  /** The record as JSON text that jsonb accepts; null when quarantined. */
+  record: Buffer | null;
+  rawBody: Buffer | null;
+  request: Record<string, string | null>;
+};
+
+/**
+ * Stores deliveries, each once: inbox row, payload, queue row (and dead letter when quarantined) in one statement.
+ * The unique `dedupe_key` decides what is a repeat, also between statements that run at the same time.
+ * @returns the event ids that are new
+ */
+export async function enqueue(pool: Pool, events: Enqueued[]): Promise<Set<string>> {
+  const { rows } = await pool.query<{ event_id: string }>({
+    name: 'enqueue',
+    text: ENQUEUE,
+    values: parameters(events),
+  });
+  return new Set(rows.map((row) => row.event_id));
+}
+
+/** The events that stand under these keys already, by key. */
+export async function findByDedupeKey(pool: Pool, keys: string[]): Promise<Map<string, string>> {
+  const { rows } = await pool.query<{ dedupe_key: string; event_id: string }>({
+    name: 'find by dedupe key',
+    text: 'select dedupe_key, event_id from tds_inbox_events where dedupe_key = any ($1::uuid[])',
+    values: [keys],
+  });
+  return new Map(rows.map((row) => [row.dedupe_key, row.event_id]));
+}
+
+// The bytes of all records and bodies go as one binary parameter: as text[] every quote would be escaped twice
+// (measured: 40 µs per 1.5 KB record in pg's array writer, against 1 µs).
+function parameters(events: Enqueued[]): unknown[] {
+  const bytes: Buffer[] = [];
+  let offset = 1;
+  const place = (buffer: Buffer | null) => {
+    if (!buffer) return null;
+    bytes.push(buffer);
+    offset += buffer.length;
+    return offset - buffer.length;
+  };
+  const rows = events.map((event, n) => ({
+    n,
+    event_id: event.eventId,
+    dedupe_key: event.dedupeKey,
+    versioned: event.versioned,
+    version: event.version,
+    source: event.source,
+    organization_id: event.organizationId,
+    module: event.module,
+    action: event.action,
+    entity_id: event.entityId,
+    event_type: event.eventType,
+    reason: event.quarantineReason,
+    record_at: place(event.record),
+    record_length: event.record?.length ?? 0,
+    body_at: place(event.rawBody),
+    body_length: event.rawBody?.length ?? 0,
+    request: event.request,
+  }));
+  return [JSON.stringify(rows), Buffer.concat(bytes)];
+}
+
+// version: a body dated in the future must not win against everything that comes later, so it counts as of now.
+// order by n: `arrival` comes from a sequence, and the input is in order of arrival.
+// pg_notify wakes idle workers, once per statement and on commit.
+const ENQUEUE = `
+with input as materialized (
+  select * from json_to_recordset($1::json) as e (n int, event_id uuid, dedupe_key uuid, versioned boolean, version timestamptz,
+    source text, organization_id text, module text, action text, entity_id text, event_type text, reason text,
+    record_at int, record_length int, body_at int, body_length int, request jsonb)),
+fresh as (
+  insert into tds_inbox_events (event_id, dedupe_key, version, versioned, source, organization_id, module, action,
+    entity_id, event_type, quarantine_reason)
+  select event_id, dedupe_key, case when version > now() + interval '5 minutes' then now() else version end, versioned,
+    source, organization_id, module, action, entity_id, event_type, reason
+  from input on conflict (dedupe_key) do nothing
+  returning event_id),
+payloads as (
+  insert into tds_inbox_payloads (event_id, payload, raw_body, request)
+  select event_id, convert_from(substr($2::bytea, record_at, record_length), 'UTF8')::json,
+    substr($2::bytea, body_at, body_length), request
+  from input join fresh using (event_id)),
+queued as (
+  insert into tds_sync_queue (id, event_id, entity_key, organization_id, event_type, entity_id, status, error_tag, error_message)
+  select event_id, event_id,
+    hashtextextended(coalesce(organization_id || ' ' || module || ' ' || entity_id, event_id::text), 0),
+    organization_id, event_type, entity_id, case when reason is null then 'pending' else 'dead_letter' end,
+    case when reason is not null then 'ValidationError' end, reason
+  from input join fresh using (event_id) order by n),
+quarantined as (
+  insert into tds_dead_letter_queue (original_queue_id, queue_id, event_id, organization_id, event_type, entity_id,
+    kind, raw_body, attempt_count, error_tag, last_error)
+  select event_id, event_id, event_id, organization_id, event_type, entity_id,
+    'quarantined', substr($2::bytea, body_at, body_length), 0, 'ValidationError', reason
+  from input join fresh using (event_id) where reason is not null)
+select event_id, case when row_number() over () = 1 then pg_notify('tds_queue', '') end from fresh`;

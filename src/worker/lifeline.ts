@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import os from 'node:os';
+import pg from 'pg';
+import type { Logger } from '../log.ts';
+
+export type LifelineOptions = {
+  url: string;
+  workerId: string;
+  leaseSeconds: number;
+  concurrency: number;
+  log: Logger;
+  inFlight(): number;
+  /** New events may be waiting. */
+  onWake(): void;
+  /** The leases ran out and were taken back: what is in hand is no longer ours. */
+  onLeaseLost(): void;
+};
+
+const RECONNECT_MS = 200;
+
+/**
+ * The worker's own connection, which no handler can take away: it renews the worker's lease and listens for new
+ * events. A half-open one is noticed by the next heartbeat, whose answer must come within 5 s, and is replaced.
+ */
+export class Lifeline {
+  readonly #options: LifelineOptions;
+  #client: pg.Client | undefined;
+  #running: Promise<void> | undefined;
+  #stopped = new AbortController();
+  #registered = false;
+  #connectedAt = 0;
+  draining = false;
+
+  constructor(options: LifelineOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the worker is registered. Keeps trying while the database is away. */
+  async start(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#running = this.#live(resolve);
+    });
+  }
+
+  /** Milliseconds since the connection was made; 0 while there is none. */
+  get steadyMs(): number {
+    return this.#client ? performance.now() - this.#connectedAt : 0;
+  }
+
+  /** Unregisters the worker. What it still holds is taken back by others at once. */
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#running;
+  }
+
+  async #live(onRegistered: () => void): Promise<void> {
+    while (!this.#stopped.signal.aborted) {
+      try {
+        await this.#connect();
+        await this.#beat(onRegistered);
+        await this.#client?.query('delete from tds_workers where worker_id = $1', [this.#options.workerId]);
+      } catch (error) {
+        this.#options.log.warn({ component: 'worker', error }, 'lifeline to the database lost, reconnecting');
+        await this.#pause(RECONNECT_MS);
+      } finally {
+        await this.#disconnect();
+      }
+    }
+  }
+
+  async #connect(): Promise<void> {
+    const client = new pg.Client({
+      connectionString: this.#options.url,
+      application_name: 'tds-core-worker lifeline',
+      connectionTimeoutMillis: 2000,
+      query_timeout: 5000,
+      keepAlive: true,
+    });
+    client.on('notification', () => this.#options.onWake());
+    client.on('error', () => client.end().catch(() => {}));
+    await client.connect();
+    this.#client = client;
+    this.#connectedAt = performance.now();
+    await client.query('listen tds_queue');
+    this.#options.onWake();
+  }
+
+  /** Heartbeats until the worker stops; throws when the connection is lost. */
+  async #beat(onRegistered: () => void): Promise<void> {
+    const ended = new Promise<never>((_, reject) => this.#client?.once('end', () => reject(new Error('connection ended'))));
+    ended.catch(() => {});
+    while (!this.#stopped.signal.aborted) {
+      await Promise.race([this.#renew(), ended]);
+      onRegistered();
+      await Promise.race([this.#pause((this.#options.leaseSeconds * 1000) / 3), ended]);
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const { workerId, leaseSeconds, concurrency, inFlight } = this.#options;
+    const { rows } = await (this.#client as pg.Client).query<{ registered: boolean }>(RENEW, [
+      workerId, os.hostname(), process.pid, leaseSeconds, concurrency, inFlight(), this.draining,
+    ]);
+    if (rows[0]?.registered && this.#registered) this.#options.onLeaseLost();
+    this.#registered = true;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.#stopped.signal }).catch(() => {});
+  }
+
+  async #disconnect(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    await client?.end().catch(() => {});
+  }
+}
+
+// xmax = 0: the row is new. For a worker that was registered before, that means somebody took its events back.
+const RENEW = `
+insert into tds_workers (worker_id, host, pid, expires_at, concurrency, in_flight, draining)
+values ($1, $2, $3, now() + $4 * interval '1 second', $5, $6, $7)
+on conflict (worker_id) do update set heartbeat_at = now(), expires_at = excluded.expires_at,
+  in_flight = excluded.in_flight, draining = excluded.draining
+returning xmax = 0 as registered`;

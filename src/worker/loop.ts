@@ -1,0 +1,172 @@
+import type { PoolClient } from 'pg';
+import { inTransaction } from '../db/transaction.ts';
+import type { QueuedEvent } from '../handlers/handler.ts';
+import { type ClaimOptions, claim, newLowWater, refreshLowWater } from '../queue/claim.ts';
+import { type Crew, Interrupted } from './crew.ts';
+import { executeOne, executeSet } from './execute.ts';
+import { Wakeup } from './wakeup.ts';
+
+export type LoopOptions = {
+  /** Events handled one at a time, at once: WORKER_CONCURRENCY. */
+  concurrency: number;
+  /** Events per claim where all handlers take sets. */
+  batchSize?: number;
+  /** Covers lost notifications. */
+  pollMs?: number;
+};
+
+const LANES = 2;
+const BATCH = 500;
+const POLL_MS = 1000;
+const AFTER_ERROR_MS = 500;
+
+/**
+ * How often and how much: claims events while there are any, hands them to execute.ts, and sleeps in between.
+ *
+ * Where every handler takes sets, two lanes claim sets of 500, each finishing one and claiming the next in one
+ * transaction: while PostgreSQL works for one lane, Node works for the other. Otherwise one lane claims as many as
+ * there are free slots, each event under a lease of its own.
+ */
+export class Loop {
+  readonly #crew: Crew;
+  readonly #options: Required<LoopOptions>;
+  readonly #wakeup = new Wakeup();
+  readonly #low = newLowWater();
+  readonly #inHand = new Set<QueuedEvent>();
+  #interrupt = new AbortController();
+  #lanes: Promise<void>[] = [];
+  #slots = new Set<Promise<void>>();
+  #stopping = false;
+  #suspects: Promise<void> | undefined;
+  #prefetch = 1;
+  #claiming = 0;
+
+  constructor(crew: Crew, options: LoopOptions) {
+    this.#crew = crew;
+    this.#options = { batchSize: BATCH, pollMs: POLL_MS, ...options };
+  }
+
+  get inFlight(): number {
+    return this.#inHand.size;
+  }
+
+  start(): void {
+    const lanes = this.#crew.registry.allTakeSets ? LANES : 1;
+    for (let lane = 0; lane < lanes; lane += 1) this.#lanes.push(this.#lane());
+  }
+
+  wake(): void {
+    this.#wakeup.wake();
+  }
+
+  /** Looks again from the beginning of the queue: events may have returned to an old place. */
+  async refresh(client: PoolClient): Promise<void> {
+    await refreshLowWater(client, this.#low);
+  }
+
+  /** The leases are gone: breaks off what is in hand and goes on with new claims. */
+  loseLeases(): void {
+    this.#interrupt.abort(new Interrupted('lease_lost'));
+    this.#interrupt = new AbortController();
+  }
+
+  /** Stops claiming and waits for what is in hand; what is not done by then is given back uncharged. */
+  async stop(drainMs: number): Promise<void> {
+    this.#stopping = true;
+    this.#wakeup.wake();
+    const deadline = setTimeout(() => this.#interrupt.abort(new Interrupted('shutdown')), drainMs);
+    await Promise.all(this.#lanes);
+    await Promise.all(this.#slots);
+    await this.#suspects;
+    clearTimeout(deadline);
+  }
+
+  async #lane(): Promise<void> {
+    let next: QueuedEvent[] | undefined;
+    while (!this.#stopping || next) {
+      try {
+        while (this.#suspects) await this.#suspects;
+        const events: QueuedEvent[] = next ?? (await this.#claim());
+        next = undefined;
+        if (events.length === 0) await this.#wakeup.sleep(this.#options.pollMs);
+        else next = await this.#run(events);
+      } catch (error) {
+        this.#crew.log.error({ component: 'worker', error }, 'claiming events failed');
+        await this.#wakeup.sleep(AFTER_ERROR_MS);
+      }
+    }
+  }
+
+  /** Runs what was claimed; returns the next set when it was claimed along with the end of this one. */
+  async #run(events: QueuedEvent[]): Promise<QueuedEvent[] | undefined> {
+    if (this.#crew.registry.allTakeSets) return this.#runSet(events, (client) => this.#claimNext(client));
+    const sets = events.filter((event) => this.#crew.registry.takesSets(event.eventType));
+    const singles = events.filter((event) => !sets.includes(event));
+    for (const event of singles) this.#occupySlot(event);
+    this.#prefetch = singles.length > 0 ? 1 : this.#prefetch * 2;
+    if (sets.length > 0) await this.#runSet(sets);
+    while (this.#slots.size >= this.#options.concurrency) await Promise.race(this.#slots);
+    return undefined;
+  }
+
+  async #runSet<T>(events: QueuedEvent[], next?: (client: PoolClient) => Promise<T>): Promise<T | undefined> {
+    try {
+      return await executeSet(this.#crew, events, this.#interrupt.signal, next);
+    } finally {
+      for (const event of events) this.#inHand.delete(event);
+    }
+  }
+
+  #occupySlot(event: QueuedEvent): void {
+    const slot = executeOne(this.#crew, event, this.#interrupt.signal).finally(() => {
+      this.#inHand.delete(event);
+      this.#slots.delete(slot);
+      this.#wakeup.wake();
+    });
+    this.#slots.add(slot);
+  }
+
+  async #claim(alone = false): Promise<QueuedEvent[]> {
+    this.#claiming += 1;
+    try {
+      const events = await inTransaction(this.#crew.pool, (client) => claim(client, this.#low, this.#claimOptions(alone)));
+      for (const event of events) this.#inHand.add(event);
+      return events;
+    } finally {
+      this.#claiming -= 1;
+    }
+  }
+
+  async #claimNext(client: PoolClient): Promise<QueuedEvent[] | undefined> {
+    if (this.#stopping || this.#suspects) return undefined;
+    const events = await claim(client, this.#low, this.#claimOptions(false));
+    for (const event of events) this.#inHand.add(event);
+    return events.length > 0 ? events : undefined;
+  }
+
+  #claimOptions(alone: boolean): ClaimOptions {
+    const { workerId, registry } = this.#crew;
+    const { batchSize, concurrency } = this.#options;
+    const free = Math.max(1, concurrency - this.#slots.size);
+    const limit = registry.allTakeSets ? batchSize : Math.min(batchSize, Math.max(free, this.#prefetch));
+    const withPayload = registry.handlers.some((handler) => handler.name !== 'mirror');
+    return { workerId, limit: alone ? 1 : limit, siblings: registry.allTakeSets ? 'together' : 'each', alone, withPayload };
+  }
+
+  /** Runs the suspects of a crash, each as the only event in this process. Called when there are some. */
+  runSuspects(): Promise<void> {
+    this.#suspects ??= this.#runSuspects().finally(() => {
+      this.#suspects = undefined;
+    });
+    return this.#suspects;
+  }
+
+  async #runSuspects(): Promise<void> {
+    while (this.#inHand.size > 0 || this.#claiming > 0) await this.#wakeup.sleep(100);
+    while (!this.#stopping) {
+      const [event] = await this.#claim(true);
+      if (!event) return;
+      await executeOne(this.#crew, event, this.#interrupt.signal).finally(() => this.#inHand.delete(event));
+    }
+  }
+}
