@@ -108,6 +108,21 @@ export function processConfig(): Config {
   }
 }
 
+/** True when systemd connected stdout to the journal (systemd.exec(5)). */
+export function logsToJournal(): boolean {
+  return Boolean(process.env.JOURNAL_STREAM);
+}
+
+/** True when npm runs this process as a script, and so is its parent. */
+export function runByNpm(): boolean {
+  return Boolean(process.env.npm_lifecycle_event);
+}
+
+/** The environment for a child process: ours, with these settings changed. */
+export function childEnvironment(changes: Record<string, string>): NodeJS.ProcessEnv {
+  return { ...process.env, ...changes };
+}
+
 /** The configuration as it may be logged: secrets only as true (set) or false. */
 export function describeConfig(config: Config): Record<string, unknown> {
   const shown = Object.entries(config).map(([name, current]) => {

@@ -6,6 +6,7 @@
  * `component` stands at the top, everything else under `metadata`; the message is a constant, so that it can be counted.
  */
 import pino from 'pino';
+import { logsToJournal } from './config.ts';
 import { cleanMetadata } from './log-clean.ts';
 import { LineWriter } from './log-writer.ts';
 
@@ -58,7 +59,7 @@ export function exitOnFatalErrors(log: Logger): void {
   process.on('unhandledRejection', die('unhandled rejection'));
 }
 
-function outputOf({ fd = 1, journald = Boolean(journalStream()) }: LogOptions): pino.DestinationStream {
+function outputOf({ fd = 1, journald = logsToJournal() }: LogOptions): pino.DestinationStream {
   const writer = new LineWriter(fd);
   const stream = {
     [NEEDS_METADATA]: true,
@@ -68,12 +69,6 @@ function outputOf({ fd = 1, journald = Boolean(journalStream()) }: LogOptions): 
     },
   };
   return stream;
-}
-
-/** Set by systemd when stdout is the journal (systemd.exec(5)); a fact of the process, not a setting. */
-function journalStream(): string | undefined {
-  // biome-ignore lint/style/noProcessEnv: not a setting of ours, and the logger exists before the configuration is read
-  return process.env.JOURNAL_STREAM;
 }
 
 /** Splits the fields of a line into `component` and the rest. */
