@@ -40,7 +40,10 @@ type Query = (text: string, parameters: unknown[]) => Promise<QueryResult>;
 
 /** A Kysely transaction whose statements go through `query`; BEGIN and COMMIT are the caller's. */
 export function kyselyOver(query: Query): Transaction<Schema> {
-  const client = { query: (text: string, parameters: unknown[]) => query(text, parameters).catch(blameDatabase), release() {} };
+  const client = {
+    query: (text: string, parameters: unknown[]) => query(text, parameters).catch(blameDatabase),
+    release() {},
+  };
   const pool = { connect: async () => client, end: async () => {} };
   return new Kysely<Schema>({ dialect: new PostgresDialect({ pool: pool as never }) }) as Transaction<Schema>;
 }

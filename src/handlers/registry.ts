@@ -19,7 +19,9 @@ export class Registry {
   matching(eventType: string): readonly Handler[] {
     const known = this.#byType.get(eventType);
     if (known) return known;
-    const matching = this.handlers.filter((handler) => handler.eventTypes.some((pattern) => matches(pattern, eventType)));
+    const matching = this.handlers.filter((handler) =>
+      handler.eventTypes.some((pattern) => matches(pattern, eventType)),
+    );
     this.#byType.set(eventType, matching);
     return matching;
   }
@@ -41,7 +43,9 @@ function matches(pattern: string, eventType: string): boolean {
  * @throws Error that names each file that is no handler and says what is wrong with it
  */
 export async function loadHandlers(directory: string): Promise<Handler[]> {
-  const files = (await readdir(directory)).filter((file) => /\.(ts|js|mjs)$/.test(file) && !file.endsWith('.d.ts')).sort();
+  const files = (await readdir(directory))
+    .filter((file) => /\.(ts|js|mjs)$/.test(file) && !file.endsWith('.d.ts'))
+    .sort();
   const loaded = await Promise.allSettled(files.map((file) => loadHandler(path.resolve(directory, file))));
   const problems = loaded.flatMap((result) => (result.status === 'rejected' ? [String(result.reason.message)] : []));
   if (problems.length > 0) throw new Error(`HANDLERS_DIR: ${problems.join('; ')}`);

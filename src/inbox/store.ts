@@ -59,7 +59,8 @@ export class Inbox {
   /** Stores one delivery and says under which id; resolves after COMMIT. @throws InboxUnavailable */
   accept(arrival: Arrival): Promise<Accepted> {
     const event = toEnqueued(arrival);
-    const full = this.#waiting.length >= this.#options.maxWaiting || this.#waitingBytes >= this.#options.maxWaitingBytes;
+    const full =
+      this.#waiting.length >= this.#options.maxWaiting || this.#waitingBytes >= this.#options.maxWaitingBytes;
     if (full) return Promise.reject(new InboxUnavailable('too many deliveries are waiting for the database'));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ event, since: Date.now(), resolve, reject });
@@ -83,7 +84,13 @@ export class Inbox {
     try {
       const fresh = await this.#enqueue(batch);
       const repeats = batch.filter(({ event }) => !fresh.has(event.eventId));
-      const known = repeats.length > 0 ? await findByDedupeKey(this.#pool, repeats.map(({ event }) => event.dedupeKey)) : new Map();
+      const known =
+        repeats.length > 0
+          ? await findByDedupeKey(
+              this.#pool,
+              repeats.map(({ event }) => event.dedupeKey),
+            )
+          : new Map();
       for (const waiting of batch) this.#answer(waiting, fresh, known);
     } catch (error) {
       await this.#storeEach(batch, error as Error);
@@ -104,7 +111,10 @@ export class Inbox {
   async #enqueue(batch: Waiting[]): Promise<Set<string>> {
     for (;;) {
       try {
-        return await enqueue(this.#pool, batch.map(({ event }) => event));
+        return await enqueue(
+          this.#pool,
+          batch.map(({ event }) => event),
+        );
       } catch (error) {
         const oldest = batch[0]?.since ?? 0;
         if (!isDatabaseWeather(error) || Date.now() - oldest > this.#options.timeoutMs) throw error;
@@ -137,7 +147,8 @@ export class Inbox {
   async #quarantine(waiting: Waiting, error: Error): Promise<void> {
     this.#log.error({ component: 'inbox', event_id: waiting.event.eventId, error }, 'PostgreSQL refused a delivery');
     const alreadyQuarantined = waiting.event.quarantineReason !== null;
-    if (alreadyQuarantined) return waiting.reject(new InboxUnavailable('the delivery could not be stored', { cause: error }));
+    if (alreadyQuarantined)
+      return waiting.reject(new InboxUnavailable('the delivery could not be stored', { cause: error }));
     const rawBody = waiting.event.rawBody ?? waiting.event.record;
     const quarantineReason = 'PostgreSQL cannot store this record';
     await this.#store([{ ...waiting, event: { ...waiting.event, record: null, rawBody, quarantineReason } }]);

@@ -103,9 +103,7 @@ export async function listDeadLetters(
   options: { limit: number; cursor?: Cursor | undefined },
 ): Promise<{ json: string; last: Cursor | undefined; count: number }> {
   const { limit, cursor } = options;
-  const after = cursor
-    ? sql`and (moved_to_dlq_at, id) < (${cursor.at}::timestamptz, ${cursor.id}::uuid)`
-    : sql``;
+  const after = cursor ? sql`and (moved_to_dlq_at, id) < (${cursor.at}::timestamptz, ${cursor.id}::uuid)` : sql``;
   const { rows } = await sql<{ row: string; at: string; id: string }>`
     select json_build_object('id', id, 'original_queue_id', original_queue_id, 'event_type', event_type,
         'entity_id', entity_id, 'payload', payload, 'attempt_count', attempt_count, 'last_error', last_error,
@@ -117,7 +115,11 @@ export async function listDeadLetters(
     from tds_dead_letter_queue where resolved_at is null ${after}
     order by moved_to_dlq_at desc, id desc limit ${limit}`.execute(db);
   const last = rows.at(-1);
-  return { json: `[${rows.map((row) => row.row).join(',')}]`, last: last && { at: last.at, id: last.id }, count: rows.length };
+  return {
+    json: `[${rows.map((row) => row.row).join(',')}]`,
+    last: last && { at: last.at, id: last.id },
+    count: rows.length,
+  };
 }
 
 const rfc3339 = (column: string) =>

@@ -28,7 +28,14 @@ export type Transition = {
   errorMessage: string | null;
 };
 
-const UNCHARGED = { charge: 0, delaySeconds: 0, suspect: false, outcome: null, errorTag: null, errorMessage: null } as const;
+const UNCHARGED = {
+  charge: 0,
+  delaySeconds: 0,
+  suspect: false,
+  outcome: null,
+  errorTag: null,
+  errorMessage: null,
+} as const;
 
 /**
  * The state machine: what becomes of an event in `processing` after `outcome`.
@@ -58,9 +65,16 @@ export function transition(attemptCount: number, outcome: Outcome, policy: Retry
   }
 }
 
-function failed(attemptCount: number, tag: ErrorTag, message: string, permanent: boolean, policy: RetryPolicy): Transition {
+function failed(
+  attemptCount: number,
+  tag: ErrorTag,
+  message: string,
+  permanent: boolean,
+  policy: RetryPolicy,
+): Transition {
   const error = { ...UNCHARGED, charge: 1, errorTag: tag, errorMessage: message } as const;
-  if (permanent || attemptCount + 1 >= policy.maxAttempts) return { ...error, status: 'dead_letter', log: 'dead_letter' };
+  if (permanent || attemptCount + 1 >= policy.maxAttempts)
+    return { ...error, status: 'dead_letter', log: 'dead_letter' };
   return { ...error, status: 'retry', log: 'retry', delaySeconds: backoffSeconds(attemptCount + 1, policy) };
 }
 

@@ -114,5 +114,6 @@ async function attemptSet<T>(
 }
 
 function refuseQuarantined(event: QueuedEvent): void {
-  if (event.quarantineReason !== null) throw new TaggedError('ValidationError', event.quarantineReason, { permanent: true });
+  if (event.quarantineReason !== null)
+    throw new TaggedError('ValidationError', event.quarantineReason, { permanent: true });
 }

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import os from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
 
@@ -87,7 +87,9 @@ export class Lifeline {
 
   /** Heartbeats until the worker stops; throws when the connection is lost. */
   async #beat(onRegistered: () => void): Promise<void> {
-    const ended = new Promise<never>((_, reject) => this.#client?.once('end', () => reject(new Error('connection ended'))));
+    const ended = new Promise<never>((_, reject) =>
+      this.#client?.once('end', () => reject(new Error('connection ended'))),
+    );
     ended.catch(() => {});
     while (!this.#stopped.signal.aborted) {
       await Promise.race([this.#renew(), ended]);
@@ -99,7 +101,13 @@ export class Lifeline {
   async #renew(): Promise<void> {
     const { workerId, leaseSeconds, concurrency, inFlight } = this.#options;
     const { rows } = await (this.#client as pg.Client).query<{ registered: boolean }>(RENEW, [
-      workerId, os.hostname(), process.pid, leaseSeconds, concurrency, inFlight(), this.draining,
+      workerId,
+      os.hostname(),
+      process.pid,
+      leaseSeconds,
+      concurrency,
+      inFlight(),
+      this.draining,
     ]);
     if (rows[0]?.registered && this.#registered) this.#options.onLeaseLost();
     this.#registered = true;

@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg';
-import { inTransaction } from '../db/transaction.ts';
+import { onClient } from '../db/transaction.ts';
 import type { QueuedEvent } from '../handlers/handler.ts';
 import { type ClaimOptions, claim, newLowWater, refreshLowWater } from '../queue/claim.ts';
 import { type Crew, Interrupted } from './crew.ts';
@@ -129,7 +129,7 @@ export class Loop {
   async #claim(alone = false): Promise<QueuedEvent[]> {
     this.#claiming += 1;
     try {
-      const events = await inTransaction(this.#crew.pool, (client) => claim(client, this.#low, this.#claimOptions(alone)));
+      const events = await onClient(this.#crew.pool, (client) => claim(client, this.#low, this.#claimOptions(alone)));
       for (const event of events) this.#inHand.add(event);
       return events;
     } finally {
@@ -150,7 +150,13 @@ export class Loop {
     const free = Math.max(1, concurrency - this.#slots.size);
     const limit = registry.allTakeSets ? batchSize : Math.min(batchSize, Math.max(free, this.#prefetch));
     const withPayload = registry.handlers.some((handler) => handler.name !== 'mirror');
-    return { workerId, limit: alone ? 1 : limit, siblings: registry.allTakeSets ? 'together' : 'each', alone, withPayload };
+    return {
+      workerId,
+      limit: alone ? 1 : limit,
+      siblings: registry.allTakeSets ? 'together' : 'each',
+      alone,
+      withPayload,
+    };
   }
 
   /** Runs the suspects of a crash, each as the only event in this process. Called when there are some. */

@@ -29,12 +29,18 @@ export async function runOnSet(
 
 function eventsByHandler(registry: Registry, events: QueuedEvent[]): Map<Handler, QueuedEvent[]> {
   const wanted = new Map<Handler, QueuedEvent[]>(registry.handlers.map((handler) => [handler, []]));
-  for (const event of events) for (const handler of registry.matching(event.eventType)) wanted.get(handler)?.push(event);
+  for (const event of events)
+    for (const handler of registry.matching(event.eventType)) wanted.get(handler)?.push(event);
   return new Map([...wanted].filter(([, matching]) => matching.length > 0));
 }
 
 /** Runs the handlers that take one event at a time; `lazy` begins when the first of them touches the database. */
-export async function runOnOne(crew: Crew, lazy: LazyTransaction, event: QueuedEvent, signal: AbortSignal): Promise<void> {
+export async function runOnOne(
+  crew: Crew,
+  lazy: LazyTransaction,
+  event: QueuedEvent,
+  signal: AbortSignal,
+): Promise<void> {
   for (const handler of crew.registry.matching(event.eventType)) {
     if (!handler.handle || handler.handleBatch) continue;
     const log = crew.log.child({ event_id: event.eventId, queue_id: event.id, handler: handler.name });

@@ -33,7 +33,9 @@ export async function settle(
 ): Promise<void> {
   const end = transition(event.attemptCount, outcome, crew.policy);
   try {
-    await persistently(crew, (client) => finish(client, crew.workerId, [{ event, transition: end, durationMs }], options));
+    await persistently(crew, (client) =>
+      finish(client, crew.workerId, [{ event, transition: end, durationMs }], options),
+    );
     logAttempt(crew, event, end, durationMs);
   } catch (error) {
     if (!(error instanceof StaleLease)) throw error;

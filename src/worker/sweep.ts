@@ -72,7 +72,10 @@ export class Sweep {
     if (this.#lifeline.steadyMs < GRACE_MS) return;
     const rescued = await rescue(this.#crew.pool, this.#crew.policy, this.#leaseSeconds);
     for (const { workerId, events } of rescued) {
-      this.#crew.log.warn({ component: 'worker', dead_worker_id: workerId, events }, 'rescued the events of a dead worker');
+      this.#crew.log.warn(
+        { component: 'worker', dead_worker_id: workerId, events },
+        'rescued the events of a dead worker',
+      );
     }
     if (rescued.length > 0) this.#loop.wake();
   }

@@ -1,0 +1,49 @@
+import cron, { type ScheduledTask } from 'node-cron';
+import type { Database } from '../db/database.ts';
+import type { Logger } from '../log.ts';
+import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
+import { purge } from '../queue/purge.ts';
+import type { Crew } from './crew.ts';
+
+const ALERTS = '*/15 * * * * *';
+const PURGE = '17 3 * * *';
+
+/** What happens by the clock. Every worker has this schedule; the work itself lets one at a time do it. */
+export class Schedule {
+  readonly #log: Logger;
+  readonly #stopped = new AbortController();
+  readonly #tasks: ScheduledTask[];
+
+  constructor(crew: Crew, db: Database, retentionDays: number) {
+    this.#log = crew.log;
+    this.#tasks = [
+      this.#task(ALERTS, 'evaluating alerts', async () => {
+        for (const { change, ...alert } of await evaluateAlerts(db)) {
+          const level = change === 'fired' ? 'warn' : 'info';
+          this.#log[level]({ component: 'alerts', ...alert }, change === 'fired' ? 'alert fired' : 'alert resolved');
+        }
+      }),
+      this.#task(PURGE, 'purging', async () => {
+        const purged = await purge(crew.pool, retentionDays, this.#stopped.signal);
+        this.#log.info({ component: 'purge', ...purged }, 'old events purged');
+      }),
+    ];
+  }
+
+  async start(): Promise<void> {
+    await Promise.all(this.#tasks.map((task) => task.start()));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await Promise.all(this.#tasks.map((task) => task.destroy()));
+  }
+
+  #task(expression: string, name: string, work: () => Promise<void>): ScheduledTask {
+    const guarded = () =>
+      work().catch((error: unknown) =>
+        this.#log.warn({ component: 'schedule', task: name, error }, 'scheduled work failed'),
+      );
+    return cron.createTask(expression, guarded, { name, noOverlap: true });
+  }
+}
