@@ -18,7 +18,8 @@ export function readObject(untrimmed: string): JsonObject {
   const text = untrimmed.trim();
   const { problem, hasUnicodeEscape, needsSanitising, members } = scan(text);
   if (problem !== null) throw new Unusable(problem);
-  if (members.length / 4 > MAX_FIELDS) throw new Unusable(`the body has more than ${MAX_FIELDS} fields; send one record`);
+  if (members.length / 4 > MAX_FIELDS)
+    throw new Unusable(`the body has more than ${MAX_FIELDS} fields; send one record`);
   const fields = parse(text);
   if (!isObject(fields)) throw new Unusable(`the body is ${describe(fields)}; a record must be a JSON object`);
   if ((hasUnicodeEscape || mayPollute(text)) && pollutes(fields)) {

@@ -5,12 +5,15 @@ type Fields = Record<string, unknown>;
 const contact = moduleNamed('contact');
 const vendorPayment = moduleNamed('vendorpayment');
 
-/** Ids by which records of many modules refer to others; they never say whose record it is. */
-const references = new Set(['organization_id', 'customer_id', 'vendor_id', 'group_id']);
+/** Ids that never say whose record it is: references that many modules share, and what integrators add about a call. */
+const neutralIds = new Set([
+  ...['organization_id', 'customer_id', 'vendor_id', 'group_id'],
+  ...['event_id', 'webhook_id', 'delivery_id', 'request_id', 'workflow_id', 'rule_id', 'message_id', 'correlation_id'],
+]);
 
-/** The record's first id that is no mere reference: Zoho writes a record's own id first. Undefined when it has none. */
+/** The record's first id that is not neutral: Zoho writes a record's own id first. Undefined when it has none. */
 export function firstOwnIdField(fields: Fields): string | undefined {
-  return Object.keys(fields).find((key) => key.endsWith('_id') && !references.has(key));
+  return Object.keys(fields).find((key) => key.endsWith('_id') && !neutralIds.has(key));
 }
 
 /** The module whose record this is, judged by its ids alone; null when they do not say, or name no module we know. */

@@ -103,14 +103,17 @@ function findRecord(input: DeliveryInput, body: JsonObject, said: BodyEvent, kno
   if (found !== null) return found;
   const record = innermost(body);
   known.entityId = likelyId(record);
-  if (path !== null) throw new Unusable(`no id: the body holds no ${path.name} with a ${path.idFields[0]}; send both`);
+  if (path !== null)
+    throw new Unusable(
+      `no id: the body holds no ${path.name} with its ${path.idFields[0]}; add it to the webhook's body`,
+    );
   known.module ??= usableId(unknownModuleName(body) ?? said.module ?? '');
   throw new Unusable(unknownModule(known.module));
 }
 
 function unknownModule(name: string | null): string {
-  const what = name === null ? 'the body does not tell its module' : `unknown module '${name}'`;
-  return `${what}; name a mirrored module in the webhook's URL, such as /webhooks/zoho-books/{organization_id}/invoice`;
+  const what = name === null ? 'the body holds no record of a mirrored module' : `unknown module '${name}'`;
+  return `${what}; name its module in the webhook's URL, such as /webhooks/zoho-books/{organization_id}/invoice`;
 }
 
 function noId(module: BooksModule): never {

@@ -83,7 +83,7 @@ export function memberSource(text: string, members: readonly number[], key: stri
 export function sanitise(json: string): string {
   // Pairs and other escapes are matched first so that the lone halves and NULs are what remains.
   const escapes = /\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u(0000|[dD][89a-fA-F]..)|\\./g;
-  return json.toWellFormed().replace(escapes, (escape, refused) => (refused === undefined ? escape : '\\ufffd'));
+  return json.toWellFormed().replace(escapes, (kept, refused) => (refused === undefined ? kept : '\\ufffd'));
 }
 
 function endOfString(text: string, start: number, found: Scan): number {

@@ -30,7 +30,9 @@ export function verifySignature(request: SignedRequest): number {
   const expected = Buffer.from(header, 'hex');
   const prefixes = signedPrefixes(request);
   const rest = isForm(contentType) ? '' : body;
-  return secrets.findIndex((secret) => prefixes.some((prefix) => timingSafeEqual(sign(secret, prefix, rest), expected)));
+  return secrets.findIndex((secret) =>
+    prefixes.some((prefix) => timingSafeEqual(sign(secret, prefix, rest), expected)),
+  );
 }
 
 /**

@@ -29,7 +29,7 @@ export function unwrap(body: JsonObject, expected: Expectation, envelopes = MAX_
 /** The name a body gives to a module that we do not know, for the operator; null when it gives none. */
 export function unknownModuleName(body: JsonObject): string | null {
   const key = envelopeKey(body);
-  if (key === undefined) return null;
+  if (key === undefined || moduleFromKey(key) !== undefined) return null;
   if (!isTransportKey(key)) return key;
   const inner = objectUnder(body, key);
   return inner && unknownModuleName(inner);
@@ -72,7 +72,9 @@ function underKnownKey(body: JsonObject, path: BooksModule | null): Unwrapped | 
   const [key] = keys;
   if (key === undefined) return null;
   if (path !== null && !keyFitsModule(key, path)) {
-    throw new Unusable(`the URL says ${path.name} but the body holds '${key}'; correct the module in the webhook's URL`);
+    throw new Unusable(
+      `the URL says ${path.name} but the body holds '${key}'; correct the module in the webhook's URL`,
+    );
   }
   if (keys.length > 1) {
     throw new Unusable(`the body holds several records (${keys.join(', ')}); name the module in the webhook's URL`);

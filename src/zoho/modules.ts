@@ -173,11 +173,10 @@ export const booksModules: readonly BooksModule[] = [
 ];
 
 /** Wrapper keys of modules that also send webhooks, which the mirror does not hold although their records carry our ids. */
-const unmirroredKeys = new Set(
-  'purchasereceive transferorder salesreturn salesreturnreceive shipmentorder package retainerinvoice recurringinvoice recurringbill recurringexpense deliverychallan project'.split(
-    ' ',
-  ),
-);
+const unmirroredKeys = new Set([
+  ...['purchasereceive', 'transferorder', 'salesreturn', 'salesreturnreceive', 'shipmentorder', 'package'],
+  ...['retainerinvoice', 'recurringinvoice', 'recurringbill', 'recurringexpense', 'deliverychallan', 'project'],
+]);
 
 const byWrapperKey = firstModuleBySpelling((module) => module.wrapperKeys);
 const byPath = firstModuleBySpelling((module) => [module.name, ...module.wrapperKeys, ...module.pathAliases]);

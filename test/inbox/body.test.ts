@@ -6,7 +6,8 @@ const json = 'application/json; charset=utf-8';
 const form = 'application/x-www-form-urlencoded';
 
 t.test('only the form content type makes a form, in any case and with parameters', async (t) => {
-  for (const type of [form, `${form};charset=UTF-8`, `${form} ; charset=x`, form.toUpperCase()]) t.ok(isForm(type), type);
+  for (const type of [form, `${form};charset=UTF-8`, `${form} ; charset=x`, form.toUpperCase()])
+    t.ok(isForm(type), type);
   for (const type of ['', json, 'text/plain', `${form}x`, `text/${form}`]) t.notOk(isForm(type), type);
 });
 
@@ -26,7 +27,12 @@ t.test('plain JSON declared as a form is still read', async (t) => {
 });
 
 t.test('bytes that are not UTF-8 are refused, also behind percent signs', async (t) => {
-  const wrong = { overlong: [0xc0, 0xaf], surrogates: [0xed, 0xa0, 0x80], latin1: [0xe9], utf16: [0xff, 0xfe, 0x7b, 0] };
+  const wrong = {
+    overlong: [0xc0, 0xaf],
+    surrogates: [0xed, 0xa0, 0x80],
+    latin1: [0xe9],
+    utf16: [0xff, 0xfe, 0x7b, 0],
+  };
   for (const [name, bytes] of Object.entries(wrong)) t.throws(() => bodyText(Buffer.from(bytes), json), /UTF-8/, name);
   for (const escaped of ['a=%C0%AF', 'a=%ED%A0%80', 'a=%E9']) {
     t.throws(() => bodyText(Buffer.from(escaped), form), /UTF-8/, escaped);
@@ -44,6 +50,7 @@ t.test("Zoho's check call is recognised in both forms and any spacing", async (t
   for (const body of ['payload', 'payload=&', 'JSONString=', 'payload=+', 'payload=\r\n']) {
     t.ok(isCheckCall(bodyText(Buffer.from(body), form)), body);
   }
-  for (const text of ['{"payload":""}', '\n{ "payload" :\t" " }\r\n', '{"JSONString":""}']) t.ok(isCheckCall(text), text);
+  for (const text of ['{"payload":""}', '\n{ "payload" :\t" " }\r\n', '{"JSONString":""}'])
+    t.ok(isCheckCall(text), text);
   for (const text of ['{}', '{"payload":"x"}', '{"payload":"","a":1}', '""']) t.notOk(isCheckCall(text), text);
 });

@@ -30,20 +30,23 @@ function quarantine(body: unknown, request?: Request) {
   return parsed;
 }
 
-t.test('every sample is recognised with and without a module in the URL, and its record is kept to the byte', async (t) => {
-  for (const name of ['bill', 'contact', 'customerpayment', 'invoice', 'invoice-paid', 'item', 'salesorder']) {
-    const file = `${name}.webhook`;
-    const module = name.replace('-paid', '');
-    for (const request of [{}, { module }, { module: `${module}s`.toUpperCase() }]) {
-      const delivery = deliver(sampleBody(file), request);
-      t.equal(delivery.module, module);
-      t.equal(delivery.partial, false);
-      t.equal(delivery.versioned, true);
-      t.ok(sampleBody(file).toString().includes(delivery.record), name);
-      t.same(JSON.parse(delivery.record), Object.values(sample(file))[0]);
+t.test(
+  'every sample is recognised with and without a module in the URL, and its record is kept to the byte',
+  async (t) => {
+    for (const name of ['bill', 'contact', 'customerpayment', 'invoice', 'invoice-paid', 'item', 'salesorder']) {
+      const file = `${name}.webhook`;
+      const module = name.replace('-paid', '');
+      for (const request of [{}, { module }, { module: `${module}s`.toUpperCase() }]) {
+        const delivery = deliver(sampleBody(file), request);
+        t.equal(delivery.module, module);
+        t.equal(delivery.partial, false);
+        t.equal(delivery.versioned, true);
+        t.ok(sampleBody(file).toString().includes(delivery.record), name);
+        t.same(JSON.parse(delivery.record), Object.values(sample(file))[0]);
+      }
     }
-  }
-});
+  },
+);
 
 t.test('every transport of one record gives the same record', async (t) => {
   const { comment: _, custom_raw_json, custom_form_params, ...full } = sample('transports');
@@ -65,6 +68,7 @@ t.test('wrapper keys may be aliases, plural, arrays of one, JSON text, or stand 
     plural: { invoices: record },
     'array of one': { invoices: [record] },
     'siblings around': { organization_id: 5, webhook: 'x', invoice: record, 'sent at': 'y' },
+    'ids of the call beside': { event_id: '5675', webhook_id: 3, invoice: record },
     'id beside': { invoice_id: '7', customer_id: '9', invoice: record },
     'JSON text': { payload: JSON.stringify({ invoice: record }) },
     'record as JSON text': { invoice: JSON.stringify(record) },
@@ -150,16 +154,29 @@ t.test('an unknown module is quarantined by name, even when its record carries o
 });
 
 t.test('a body that contradicts the URL or holds several records is quarantined', async (t) => {
-  t.match(quarantine({ invoice: { invoice_id: '1' } }, { module: 'bill' }), { reason: /says bill.*'invoice'/, module: 'bill' });
-  t.match(quarantine({ shipment_order: { salesorder_id: '1' } }, { module: 'salesorder' }), { reason: /says salesorder/ });
+  t.match(quarantine({ invoice: { invoice_id: '1' } }, { module: 'bill' }), {
+    reason: /says bill.*'invoice'/,
+    module: 'bill',
+  });
+  t.match(quarantine({ shipment_order: { salesorder_id: '1' } }, { module: 'salesorder' }), {
+    reason: /says salesorder/,
+  });
   t.match(quarantine({ invoice: { invoice_id: '1' }, bill: { bill_id: '2' } }), { reason: /several records/ });
   for (const module of [undefined, 'invoice']) {
-    t.match(quarantine({ invoices: [{ invoice_id: '1' }, { invoice_id: '2' }] }, { module }), { reason: /more than one/ });
+    t.match(quarantine({ invoices: [{ invoice_id: '1' }, { invoice_id: '2' }] }, { module }), {
+      reason: /more than one/,
+    });
   }
 });
 
 t.test('numeric ids keep every digit', async (t) => {
-  for (const digits of ['260815000000113012', '1234567890123456789', '9007199254740993', '12345678901234567890123', '7']) {
+  for (const digits of [
+    '260815000000113012',
+    '1234567890123456789',
+    '9007199254740993',
+    '12345678901234567890123',
+    '7',
+  ]) {
     t.equal(deliver(`{"invoice":{"lines":[{"invoice_id":1}],"invoice_id": ${digits} ,"b":2}}`).entityId, digits);
     t.equal(deliver(`{"customer_id":${digits}}`).entityId, digits);
     t.equal(deliver(`{"organization_id":${digits},"item":{"item_id":"1"}}`).organizationId, digits);
@@ -168,7 +185,24 @@ t.test('numeric ids keep every digit', async (t) => {
 });
 
 t.test('what is no id is quarantined, with what else could be read', async (t) => {
-  const wrong = [0, '0', '000', '', ' ', null, true, {}, [], ['1'], 1.5, -5, '1'.repeat(101), 'a\u0000b', '\ud800', '${INVOICE.ID}'];
+  const wrong = [
+    0,
+    '0',
+    '000',
+    '',
+    ' ',
+    null,
+    true,
+    {},
+    [],
+    ['1'],
+    1.5,
+    -5,
+    '1'.repeat(101),
+    'a\u0000b',
+    '\ud800',
+    ['$', '{INVOICE.ID}'].join(''),
+  ];
   for (const invoice_id of wrong) {
     const parsed = quarantine({ organization_id: '6', invoice: { invoice_id } }, { action: 'new' });
     t.match(parsed, { reason: /^no id/, organizationId: '6', module: 'invoice', action: 'created', entityId: null });
@@ -189,27 +223,30 @@ t.test('the organization comes from the URL, else the body, else the default', a
   t.match(quarantine({ invoice }, { organizationId: 'a\u0000' }), { reason: /organization id/ });
 });
 
-t.test('the action comes from the URL, else DELETE, else the body or the times, and is never deleted by a body', async (t) => {
-  const time = '2026-06-09T09:47:43-0400';
-  const fresh = { invoice_id: '1', status: 'sent', created_time: time, last_modified_time: '2026-06-09T13:47:43Z' };
-  const changed = { ...fresh, created_time: '2026-06-09T09:47:42-0400' };
-  const action = (invoice: object, request?: Request, event?: string) => deliver({ event, invoice }, request).action;
-  for (const path of ['create', 'add', 'New', 'created']) t.equal(action(changed, { action: path }), 'created', path);
-  for (const path of ['update', 'EDIT', 'updated']) t.equal(action(fresh, { action: path }), 'updated', path);
-  for (const path of ['delete', 'Remove', 'deleted']) t.equal(action(fresh, { action: path }), 'deleted', path);
-  for (const path of ['upsert', 'add_edit', undefined, '']) {
-    t.equal(action(fresh, { action: path }), 'created', path);
-    t.equal(action(changed, { action: path }, 'invoice.deleted'), 'updated', path);
-  }
-  t.equal(action(fresh, { action: 'Marked-As_Sent' }), 'marked-as_sent');
-  t.equal(action(fresh, { method: 'DELETE' }), 'deleted');
-  t.equal(action(fresh, { method: 'DELETE', action: 'updated' }), 'updated');
-  t.equal(action(fresh, { method: 'PUT' }, 'invoice.paid'), 'paid');
-  t.equal(action({ invoice_id: '1' }), 'updated', 'without times');
-  for (const path of ['a b', 'dé', 'x'.repeat(65), 'a\u0000']) {
-    t.match(quarantine({ invoice: fresh }, { action: path }), { reason: /action/, entityId: '1' }, path);
-  }
-});
+t.test(
+  'the action comes from the URL, else DELETE, else the body or the times, and is never deleted by a body',
+  async (t) => {
+    const time = '2026-06-09T09:47:43-0400';
+    const fresh = { invoice_id: '1', status: 'sent', created_time: time, last_modified_time: '2026-06-09T13:47:43Z' };
+    const changed = { ...fresh, created_time: '2026-06-09T09:47:42-0400' };
+    const action = (invoice: object, request?: Request, event?: string) => deliver({ event, invoice }, request).action;
+    for (const path of ['create', 'add', 'New', 'created']) t.equal(action(changed, { action: path }), 'created', path);
+    for (const path of ['update', 'EDIT', 'updated']) t.equal(action(fresh, { action: path }), 'updated', path);
+    for (const path of ['delete', 'Remove', 'deleted']) t.equal(action(fresh, { action: path }), 'deleted', path);
+    for (const path of ['upsert', 'add_edit', undefined, '']) {
+      t.equal(action(fresh, { action: path }), 'created', String(path));
+      t.equal(action(changed, { action: path }, 'invoice.deleted'), 'updated', String(path));
+    }
+    t.equal(action(fresh, { action: 'Marked-As_Sent' }), 'marked-as_sent');
+    t.equal(action(fresh, { method: 'DELETE' }), 'deleted');
+    t.equal(action(fresh, { method: 'DELETE', action: 'updated' }), 'updated');
+    t.equal(action(fresh, { method: 'PUT' }, 'invoice.paid'), 'paid');
+    t.equal(action({ invoice_id: '1' }), 'updated', 'without times');
+    for (const path of ['a b', 'dé', 'x'.repeat(65), 'a\u0000']) {
+      t.match(quarantine({ invoice: fresh }, { action: path }), { reason: /action/, entityId: '1' }, path);
+    }
+  },
+);
 
 t.test('the version is the first time that can be read', async (t) => {
   const last_modified_time = '2026-06-09T09:47:43-0400';
@@ -222,7 +259,15 @@ t.test('the version is the first time that can be read', async (t) => {
   t.same(version({ last_modified_time, updated_time, created_time }), ['2026-06-09T13:47:43.000Z', true, false]);
   t.same(version({ last_modified_time: '', updated_time, created_time }), ['2026-06-09T04:17:44.000Z', true, false]);
   t.same(version({ last_modified_time: 'soon', created_time }), ['2026-06-09T09:47:45.000Z', false, false]);
-  for (const unreadable of ['', '2026-06-09', '2026-06-09T09:47:43', '0000-01-01T00:00:00Z', '2026-13-09T09:47:43Z', 5, null]) {
+  for (const unreadable of [
+    '',
+    '2026-06-09',
+    '2026-06-09T09:47:43',
+    '0000-01-01T00:00:00Z',
+    '2026-13-09T09:47:43Z',
+    5,
+    null,
+  ]) {
     t.same(version({ last_modified_time: unreadable }), [undefined, false, true], String(unreadable));
   }
 });
@@ -232,19 +277,29 @@ t.test('a body that only points at its record is partial', async (t) => {
   t.match(deliver(id_only, { action: 'deleted' }), { eventType: 'invoice.deleted', partial: true, version: null });
   t.match(deliver(full_snapshot, { action: 'deleted' }), { eventType: 'invoice.deleted', partial: false });
   const last_modified_time = '2026-06-09T09:47:43-0400';
-  const pointer = { event: 'invoice.updated', organization_id: '6', invoice_id: '1', customer_id: '2', last_modified_time };
+  const pointer = {
+    event: 'invoice.updated',
+    organization_id: '6',
+    invoice_id: '1',
+    customer_id: '2',
+    last_modified_time,
+  };
   t.match(deliver(pointer), { partial: true, versioned: true });
 });
 
 t.test('the record keeps exact digits, key order and repeats; the last of repeated keys counts', async (t) => {
-  const record = '{"10":1,"2":-0.0,"invoice_id":"1","invoice_id":"2","rate":0.10000000000000000001,"total":9007199254740993.10}';
+  const record =
+    '{"10":1,"2":-0.0,"invoice_id":"1","invoice_id":"2","rate":0.10000000000000000001,"total":9007199254740993.10}';
   const delivery = deliver(`{"invoice":{"invoice_id":"9"}, "invoice" : ${record} }`);
   t.equal(delivery.record, record);
   t.equal(delivery.entityId, '2');
 });
 
 t.test('what jsonb refuses is replaced in the record, and in nothing else', async (t) => {
-  t.equal(deliver('{"item":{"item_id":"1","n":"a\\u0000b\\ud800 \\\\u0000"}}').record, '{"item_id":"1","n":"a\\ufffdb\\ufffd \\\\u0000"}');
+  t.equal(
+    deliver('{"item":{"item_id":"1","n":"a\\u0000b\\ud800 \\\\u0000"}}').record,
+    '{"item_id":"1","n":"a\\ufffdb\\ufffd \\\\u0000"}',
+  );
   const harmless = '{"item_id":"1","n":"\\u001b[2J \\u202e \\ud83d\\ude00 \\/"}';
   t.equal(deliver(`{"item":${harmless}}`).record, harmless);
   const twice = JSON.stringify({ payload: '{"item":{"item_id":"1","n":"\\ud800"}}' });
@@ -259,16 +314,40 @@ t.test('keys that would alter a prototype are quarantined anywhere and in any sp
   }
   t.match(quarantine('{"item":{"item_id":"1","c\\u006fnstructor":{"prototype":{}}}}'), { reason: /prototype/ });
   t.match(quarantine('__proto__=1&item_id=2', { contentType: form }), { reason: /prototype/ });
-  t.equal(deliver({ item: { item_id: '1', constructor: 'Bob', note: '__proto__ constructor prototype' } }).entityId, '1');
+  t.equal(
+    deliver({ item: { item_id: '1', constructor: 'Bob', note: '__proto__ constructor prototype' } }).entityId,
+    '1',
+  );
   t.equal(({} as Record<string, unknown>).admin, undefined);
 });
 
 t.test('what is no JSON object is quarantined with a reason, keeping what the URL says', async (t) => {
-  const bodies = ['', ' ', 'hello', 'null', '42', '"x"', '[]', '[{"invoice":{"invoice_id":"1"}}]', '{}', '{"a":NaN}', '{"a":Infinity}'];
-  bodies.push('{"a":1', '{"invoice":{"invoice_id":"1","customer_name":"The "Best" Shop"}}', '{"a":"\u0000"}', '{"invoice":null}');
+  const bodies = [
+    '',
+    ' ',
+    'hello',
+    'null',
+    '42',
+    '"x"',
+    '[]',
+    '[{"invoice":{"invoice_id":"1"}}]',
+    '{}',
+    '{"a":NaN}',
+    '{"a":Infinity}',
+  ];
+  bodies.push(
+    '{"a":1',
+    '{"invoice":{"invoice_id":"1","customer_name":"The "Best" Shop"}}',
+    '{"a":"\u0000"}',
+    '{"invoice":null}',
+  );
   for (const body of bodies) {
     const parsed = quarantine(body, { organizationId: '60', module: 'invoices', action: 'edit' });
-    t.match(parsed, { reason: /.{20}/, organizationId: '60', module: 'invoice', action: 'updated', entityId: null }, body);
+    t.match(
+      parsed,
+      { reason: /.{20}/, organizationId: '60', module: 'invoice', action: 'updated', entityId: null },
+      body,
+    );
     quarantine(body);
   }
   t.match(quarantine(Buffer.from([0x7b, 0xc0, 0xaf])), { reason: /UTF-8/ });
@@ -298,7 +377,12 @@ t.test('any JSON value survives the cut: the record equals what was wrapped', as
   const random = seeded(20260609);
   for (let round = 0; round < 500; round++) {
     const record = { item_id: '1', ...randomObject(random, 4) };
-    const layouts = [{ item: record }, { noise: randomValue(random, 2), Items: [record] }, { item: record, z: 1 }, record];
+    const layouts = [
+      { item: record },
+      { noise: randomValue(random, 2), Items: [record] },
+      { item: record, z: 1 },
+      record,
+    ];
     const body = JSON.stringify(layouts[round % 4], null, round % 3);
     t.same(JSON.parse(deliver(body, { module: 'item' }).record), JSON.parse(JSON.stringify(record)));
   }
@@ -332,6 +416,27 @@ function randomValue(random: () => number, depth: number): unknown {
 }
 
 function randomText(random: () => number): string {
-  const alphabet = ['a', '"', '\\', '{', '}', '[', ']', ':', ',', '\n', 'é', '中', '😀', '\u001b', '\u2028', '/', ' ', 'u0000'];
-  return Array.from({ length: Math.floor(random() * 8) }, () => alphabet[Math.floor(random() * alphabet.length)]).join('');
+  const alphabet = [
+    'a',
+    '"',
+    '\\',
+    '{',
+    '}',
+    '[',
+    ']',
+    ':',
+    ',',
+    '\n',
+    'é',
+    '中',
+    '😀',
+    '\u001b',
+    '\u2028',
+    '/',
+    ' ',
+    'u0000',
+  ];
+  return Array.from({ length: Math.floor(random() * 8) }, () => alphabet[Math.floor(random() * alphabet.length)]).join(
+    '',
+  );
 }

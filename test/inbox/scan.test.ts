@@ -23,7 +23,16 @@ t.test('numbers that would swell are named, ordinary ones are not', async (t) =>
 });
 
 t.test('what jsonb refuses is noticed, escaped or raw', async (t) => {
-  const refused = ['\\u0000', '\\ud800', '\\uDC00', '\\ud800\\ud800', '\\udc00\\ud800', '\\ud83dx', '\ud83d', '\ud83d\\ude00'];
+  const refused = [
+    '\\u0000',
+    '\\ud800',
+    '\\uDC00',
+    '\\ud800\\ud800',
+    '\\udc00\\ud800',
+    '\\ud83dx',
+    '\ud83d',
+    '\ud83d\\ude00',
+  ];
   for (const text of refused) t.equal(scan(`{"a":"x${text}y"}`).needsSanitising, true, text);
   for (const text of ['\\ud83d\\ude00', '😀', '\\\\u0000', '\\\\\\u0041', 'é', '\\"']) {
     t.equal(scan(`{"a":"x${text}y"}`).needsSanitising, false, text);
@@ -54,7 +63,13 @@ t.test('text that is not JSON is survived', async (t) => {
 });
 
 t.test('the time grows with the length, not faster', async (t) => {
-  const million = ['"'.repeat(1e6), '-'.repeat(1e6), '\\'.repeat(1e6), `{"a":"${'\\u0041'.repeat(160_000)}"}`, '{"a":1,'.repeat(140_000)];
+  const million = [
+    '"'.repeat(1e6),
+    '-'.repeat(1e6),
+    '\\'.repeat(1e6),
+    `{"a":"${'\\u0041'.repeat(160_000)}"}`,
+    '{"a":1,'.repeat(140_000),
+  ];
   const started = performance.now();
   for (const text of million) scan(text);
   // Some 20 ms here; the bound only has to tell linear from quadratic, which would take minutes.

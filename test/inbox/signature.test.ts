@@ -26,7 +26,17 @@ t.test('anything but the right digest in hex is refused without throwing', async
   const right = sign('{}');
   const base64 = createHmac('sha256', secret).update('{}').digest('base64');
   const flipped = right.slice(0, -1) + (right.endsWith('0') ? '1' : '0');
-  const wrong = [undefined, '', right.slice(1), `${right}0`, `${right}\n`, base64, flipped, 'ü'.repeat(64), sign('{ }')];
+  const wrong = [
+    undefined,
+    '',
+    right.slice(1),
+    `${right}0`,
+    `${right}\n`,
+    base64,
+    flipped,
+    'ü'.repeat(64),
+    sign('{ }'),
+  ];
   for (const header of wrong) t.equal(verify(header), -1, String(header));
   t.equal(verify(right, '{}', '', json, []), -1, 'no secrets');
 });
