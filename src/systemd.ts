@@ -1,0 +1,19 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+const FIRST_FD = 3;
+
+/** The socket systemd opened for this very process (sd_listen_fds(3)); undefined when it opened none. */
+export function inheritedSocket(env: NodeJS.ProcessEnv): { fd: number } | undefined {
+  const ours = Number(env.LISTEN_PID) === process.pid && Number(env.LISTEN_FDS) > 0;
+  return ours ? { fd: FIRST_FD } : undefined;
+}
+
+/**
+ * Tells systemd a state such as READY=1 or STOPPING=1 (sd_notify(3)); without systemd it does nothing. Node has no Unix
+ * datagram sockets, so the program systemd-notify speaks for us, which the unit allows by NotifyAccess=all.
+ */
+export async function notifySystemd(env: NodeJS.ProcessEnv, state: string): Promise<void> {
+  if (!env.NOTIFY_SOCKET) return;
+  await promisify(execFile)('systemd-notify', [state], { timeout: 5000 });
+}
