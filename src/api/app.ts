@@ -1,0 +1,101 @@
+import type { IncomingMessage } from 'node:http';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Api, Deps } from './deps.ts';
+import { authorize } from './plugins/auth.ts';
+import { addHeaders, MAX_HEADERS, requestId } from './plugins/headers.ts';
+import { answerProblems, sendProblem } from './plugins/problems.ts';
+import { logRequests } from './plugins/request-log.ts';
+import { watchRoutes } from './plugins/route-table.ts';
+import { answerSocketErrors } from './plugins/socket-errors.ts';
+import { describeApi, serveDocs } from './plugins/swagger.ts';
+import { consoleRoutes } from './routes/console.ts';
+import { alertRoutes } from './routes/dashboard-alerts.ts';
+import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
+import { eventRoutes } from './routes/dashboard-events.ts';
+import { metricsRoutes } from './routes/dashboard-metrics.ts';
+import { healthRoutes } from './routes/health.ts';
+import { webhookRoutes } from './routes/webhooks.ts';
+
+export type { Api, Deps } from './deps.ts';
+
+/** Builds the API. It neither listens nor reads the environment: all it knows is in `deps`. */
+export async function buildApp(deps: Deps): Promise<Api> {
+  const { config, log } = deps;
+  const api = createInstance(deps);
+  limitConnections(api, config.bodyLimit);
+
+  // The order matters: headers and log lines also for refusals, and every route seen by the watcher.
+  const allowedMethods = watchRoutes(api);
+  addHeaders(api);
+  logRequests(api, log);
+  authorize(api, deps);
+  answerProblems(api, log, allowedMethods);
+  await describeApi(api, config.basePath);
+
+  healthRoutes(api, deps);
+  await webhookRoutes(api, deps);
+  metricsRoutes(api, deps);
+  eventRoutes(api, deps);
+  deadLetterRoutes(api, deps);
+  alertRoutes(api, deps);
+  await consoleRoutes(api, deps);
+  await serveDocs(api, config.basePath);
+  return api;
+}
+
+const DASHBOARD_BODY_LIMIT = 64 * 1024;
+
+function createInstance({ config, log }: Deps): Api {
+  return Fastify({
+    // We write our own line per request; Fastify's logger would cost a child logger each.
+    logger: false,
+    bodyLimit: DASHBOARD_BODY_LIMIT,
+    // Both are unlimited by default: a sender of one byte a minute would hold its connection for ever.
+    requestTimeout: 15_000,
+    connectionTimeout: 75_000,
+    // Longer than the proxy's 60 s, so that it is the proxy that closes first and never meets a closing socket.
+    keepAliveTimeout: 65_000,
+    maxRequestsPerSocket: 1000,
+    // Node looks at its limits only this often; its default is 30 s.
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1000 },
+    trustProxy: config.trustProxy,
+    // While draining, requests are still served: server.ts closes the connections itself.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    genReqId: requestId,
+    rewriteUrl: (request) => localUrl(request, config.basePath),
+    routerOptions: { ignoreTrailingSlash: true },
+    clientErrorHandler: answerSocketErrors(log),
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(error, request as FastifyRequest, reply as unknown as FastifyReply, log);
+    },
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array' } },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+}
+
+/**
+ * The path as the routes know it: without BASE_PATH, so that it works whether the proxy keeps the prefix or strips it,
+ * and without the scheme and host that a request to a proxy carries (RFC 9112, 3.2.2).
+ */
+function localUrl({ url = '/' }: IncomingMessage, basePath: string): string {
+  const path = url.replace(/^https?:\/\/[^/?]*/i, '') || '/';
+  if (!basePath || !path.startsWith(basePath)) return path;
+  const rest = path.slice(basePath.length);
+  if (rest === '' || rest.startsWith('?')) return `/${rest}`;
+  return rest.startsWith('/') ? rest : path;
+}
+
+const MAX_CONNECTIONS = 4000;
+
+function limitConnections({ server }: Api, bodyLimit: number): void {
+  server.maxConnections = MAX_CONNECTIONS;
+  server.on('drop', () => server.closeIdleConnections());
+  // Node silently drops headers beyond its limit; one more than we allow lets us see that there were too many.
+  server.maxHeadersCount = MAX_HEADERS + 1;
+  // Without this Node invites the body with 100 Continue before anybody has looked at its length.
+  server.on('checkContinue', (request, response) => {
+    if (Number(request.headers['content-length'] ?? 0) <= bodyLimit) response.writeContinue();
+    server.emit('request', request, response);
+  });
+}

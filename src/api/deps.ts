@@ -1,0 +1,30 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
+import type { Config } from '../config.ts';
+import type { Database } from '../db/database.ts';
+import type { Inbox } from '../inbox/store.ts';
+import type { Logger } from '../log.ts';
+
+/** Everything the API needs from outside. The routes see nothing else: no environment, no globals. */
+export type Deps = {
+  config: Config;
+  log: Logger;
+  /** The operators' pool: its own connections, so that a flood of webhooks cannot lock operators out. */
+  db: Database;
+  inbox: Pick<Inbox, 'accept'>;
+};
+
+/** The Fastify instance with types read from the TypeBox schemas of each route. */
+export type Api = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;

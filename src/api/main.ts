@@ -1,0 +1,70 @@
+/** The process tds-core-api: put everything together, listen, and on a signal stop without breaking a request. */
+import { describeConfig, processConfig } from '../config.ts';
+import { openDatabase } from '../db/database.ts';
+import { Inbox } from '../inbox/store.ts';
+import { createLogger, exitOnFatalErrors } from '../log.ts';
+import { runProcess } from '../shutdown.ts';
+import { inheritedSocket, notifySystemd } from '../systemd.ts';
+import { buildApp, type Deps } from './app.ts';
+import { drain, listen } from './server.ts';
+
+// Two statements at once are all the inbox ever has on its way; the rest is for repeats.
+const INBOX_CONNECTIONS = 4;
+const OPERATORS_STATEMENT_TIMEOUT_MS = 5000;
+/** Beyond the drain: closing pools and telling systemd. */
+const STOP_MARGIN_MS = 5000;
+
+const config = processConfig();
+const log = createLogger('tds-core-api', config.logLevel);
+exitOnFatalErrors(log);
+const { databaseUrl: url } = config;
+if (!url) {
+  process.stderr.write('DATABASE_URL is not set: set it, or use npm start, which brings a database.\n');
+  process.exit(78); // EX_CONFIG of sysexits.h
+}
+// For what systemd tells this process; settings come from config.ts alone.
+const { env } = process;
+
+const intake = openDatabase({ url, max: INBOX_CONNECTIONS, applicationName: 'tds-core-api inbox', log });
+const operators = openDatabase({
+  url,
+  max: config.poolSize,
+  applicationName: 'tds-core-api',
+  statementTimeoutMs: OPERATORS_STATEMENT_TIMEOUT_MS,
+  log,
+});
+const inbox = new Inbox(intake.pool, log);
+const api = await buildApp({
+  config,
+  log,
+  db: operators.db,
+  inbox: config.crashAt === 'before_ack' ? fatal(inbox) : inbox,
+});
+const drainMs = config.drainSeconds * 1000;
+
+// `npm start` holds an IPC channel: when it is gone, so is whoever would stop us.
+process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+await runProcess(
+  [
+    { name: 'database', stop: () => Promise.all([intake.close(), operators.close()]) },
+    { name: 'http', start: open, stop: () => drain(api, drainMs) },
+    { name: 'systemd', start: () => notifySystemd(env, 'READY=1'), stop: () => notifySystemd(env, 'STOPPING=1') },
+  ],
+  { log, deadlineMs: drainMs + STOP_MARGIN_MS },
+);
+
+async function open(): Promise<void> {
+  const at = await listen(api, inheritedSocket(env) ?? config);
+  log.info({ component: 'process', url: at + config.basePath, config: describeConfig(config) }, 'listening');
+}
+
+/** For the fault tests: dies between COMMIT and the answer. */
+function fatal(inbox: Inbox): Deps['inbox'] {
+  return {
+    async accept(arrival) {
+      const accepted = await inbox.accept(arrival);
+      process.kill(process.pid, 'SIGKILL');
+      return accepted;
+    },
+  };
+}

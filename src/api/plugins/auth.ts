@@ -1,0 +1,70 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { FastifyRequest } from 'fastify';
+import type { Config, Operator } from '../../config.ts';
+import { recordAudit } from '../../monitor/audit.ts';
+import type { Api, Deps } from '../deps.ts';
+import { Problem } from '../problem.ts';
+import { refuseForeignCaller } from './local-only.ts';
+
+/** The person behind a request. Without tokens there is only one, 'local', who sits at the machine. */
+export type Caller = Pick<Operator, 'name' | 'role'>;
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    operator: Caller | null;
+  }
+}
+
+const RANK = { viewer: 1, operator: 2, admin: 3 };
+const LOCAL: Caller = { name: 'local', role: 'admin' };
+
+/** Checks, before a body is read, that the caller may use the route (its `config.role`). 401, 403 or go on. */
+export function authorize(api: Api, deps: Deps): void {
+  api.decorateRequest('operator', null);
+  api.addHook('onRequest', async (request) => {
+    const required = request.routeOptions.config.role;
+    // No role: no route matched, and the answer will be 404 or 405. Every real route has one.
+    if (required === undefined || required === 'public' || required === 'webhook') return;
+    request.operator = identify(request, deps.config);
+    if (RANK[request.operator.role] < RANK[required]) {
+      await auditDenial(request, deps);
+      throw new Problem(403, 'forbidden', `This needs the role ${required}; yours is ${request.operator.role}.`);
+    }
+  });
+}
+
+/** The operator who calls; every route that requires a role has one. */
+export function callerOf(request: FastifyRequest): Caller {
+  if (!request.operator) throw new Error('the route declares no operator role');
+  return request.operator;
+}
+
+function identify(request: FastifyRequest, config: Config): Caller {
+  if (config.operators.length === 0) {
+    refuseForeignCaller(request, config.host);
+    return LOCAL;
+  }
+  const operator = findOperator(bearerToken(request), config.operators);
+  if (operator) return operator;
+  const detail = 'Send "Authorization: Bearer <token>" with a token of OPERATOR_TOKENS.';
+  throw new Problem(401, 'unauthorized', detail, { 'www-authenticate': 'Bearer realm="tds"' });
+}
+
+function bearerToken(request: FastifyRequest): string {
+  return /^Bearer +([^ ]+) *$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+}
+
+// All digests are compared, each in constant time: neither the time nor the answer tells how close a guess was.
+function findOperator(token: string, operators: Operator[]): Operator | undefined {
+  const digest = createHash('sha256').update(token).digest();
+  return operators.filter((operator) => timingSafeEqual(operator.tokenSha256, digest)).at(0);
+}
+
+async function auditDenial(request: FastifyRequest, { db, log }: Deps): Promise<void> {
+  const { action } = request.routeOptions.config;
+  if (!action) return;
+  const target = (request.params as { id?: string }).id ?? null;
+  const entry = { operator: callerOf(request).name, action, target, result: 'denied', requestId: request.id };
+  // The refusal stands even when it cannot be written down.
+  await recordAudit(db, entry).catch((error) => log.error({ component: 'http', error }, 'denial not audited'));
+}

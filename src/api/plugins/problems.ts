@@ -1,0 +1,33 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from '../../log.ts';
+import type { Api } from '../deps.ts';
+import { PROBLEM_TYPE, Problem, problemText, toProblem } from '../problem.ts';
+
+/**
+ * Every error of every route leaves as a problem (RFC 9457); unknown paths are 404, known paths with another method 405.
+ * `allowedMethods` lists the methods some route accepts for a path.
+ */
+export function answerProblems(api: Api, log: Logger, allowedMethods: (path: string) => string[]): void {
+  api.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, log));
+  api.setNotFoundHandler((request, reply) => {
+    const methods = allowedMethods(request.url.split('?', 1)[0] ?? '');
+    return sendProblem(methods.length > 0 ? wrongMethod(request.method, methods) : unknownPath(), request, reply, log);
+  });
+}
+
+/** Answers with the problem that `error` amounts to. What nobody expected is logged with its stack, never sent. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): FastifyReply {
+  const problem = toProblem(error);
+  if (problem.status === 500) log.error({ component: 'http', request_id: request.id, error }, 'unexpected error');
+  request.problem = problem.code;
+  return reply.code(problem.status).headers(problem.headers).type(PROBLEM_TYPE).send(problemText(problem, request.id));
+}
+
+function unknownPath(): Problem {
+  return new Problem(404, 'not_found', 'There is nothing at this path. The API is described at docs/.');
+}
+
+function wrongMethod(method: string, allowed: string[]): Problem {
+  const allow = allowed.join(', ');
+  return new Problem(405, 'method_not_allowed', `This path does not accept ${method}, only ${allow}.`, { allow });
+}

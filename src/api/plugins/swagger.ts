@@ -1,0 +1,82 @@
+import swagger, { type SwaggerTransform } from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { Api } from '../deps.ts';
+import { PROBLEM_TYPE } from '../problem.ts';
+import { ProblemSchema } from '../schemas.ts';
+import { VERSION } from '../version.ts';
+
+const TAGS = [
+  { name: 'health', description: 'Is it up, alive, ready?' },
+  { name: 'webhooks', description: 'Where Zoho Books delivers.' },
+  { name: 'dashboard', description: 'What happened, and the means to put it right.' },
+];
+
+/** OpenAPI 3.1, read from the schemas of the routes registered after it. */
+export async function describeApi(api: Api, basePath: string): Promise<void> {
+  await api.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'TDS Core', version: VERSION, description: 'Keeps PostgreSQL in step with Zoho Books.' },
+      servers: [{ url: basePath || '/' }],
+      tags: TAGS,
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+    },
+    transform: completeOperation,
+  });
+}
+
+/** What every operation has and no route should have to repeat: its access and the shape of its errors. */
+const completeOperation: SwaggerTransform = ({ schema, url, route }) => {
+  const role = route.config?.role;
+  const open = role === 'public' || role === 'webhook';
+  const access = open ? '' : `Needs the role ${role}.`;
+  const problem = { description: 'A problem', content: { [PROBLEM_TYPE]: { schema: ProblemSchema } } };
+  return {
+    url,
+    schema: {
+      ...schema,
+      description: [schema?.description, access].filter(Boolean).join(' '),
+      security: open ? [] : [{ bearer: [] }],
+      response: { ...(schema?.response as object), default: problem },
+    },
+  };
+};
+
+/**
+ * Swagger UI at /docs. The page and its assets hold no data and are public, as a browser cannot send a token when it
+ * opens a page; the description itself needs the token, which the console keeps in sessionStorage.
+ */
+export async function serveDocs(api: Api, basePath: string): Promise<void> {
+  await api.register(async (scope) => {
+    scope.addHook('onRoute', (route) => {
+      const isDescription = /\/(json|yaml)$/.test(route.url);
+      route.config = { ...route.config, role: isDescription ? 'viewer' : 'public' };
+    });
+    await scope.register(swaggerUi, {
+      routePrefix: '/docs',
+      indexPrefix: basePath,
+      staticCSP: DOCS_CONTENT_SECURITY_POLICY,
+      theme: { title: 'TDS Core API' },
+      uiConfig: { requestInterceptor: sendConsoleToken },
+    });
+  });
+}
+
+// Swagger UI writes style attributes and data: images; scripts stay ours alone.
+const DOCS_CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+// Runs in the browser: its text is sent, so it can use nothing from here.
+function sendConsoleToken(request: { headers?: Record<string, string>; [other: string]: unknown }) {
+  const token = (globalThis as unknown as { sessionStorage: Record<string, string> }).sessionStorage['tds-token'];
+  if (token) request.headers = { Authorization: `Bearer ${token}`, ...request.headers };
+  return request;
+}

@@ -1,0 +1,90 @@
+import { STATUS_CODES } from 'node:http';
+import { classify, isDatabaseWeather } from '../errors.ts';
+
+/** An error answer as of RFC 9457: a stable `code` for programs, a `detail` that tells a person what to do. */
+export class Problem extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly headers: Record<string, string>;
+
+  constructor(status: number, code: string, detail: string, headers: Record<string, string> = {}) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+    this.headers = headers;
+  }
+}
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** The JSON text of a problem. `type` is about:blank: the status and our `code` say all there is to know. */
+export function problemText(problem: Problem, requestId: string): string {
+  return JSON.stringify({
+    type: 'about:blank',
+    title: STATUS_CODES[problem.status] ?? 'Error',
+    status: problem.status,
+    detail: problem.message,
+    code: problem.code,
+    request_id: requestId,
+  });
+}
+
+export function notFound(what: string, hint: string): Problem {
+  return new Problem(404, 'not_found', `No ${what} has this id. ${hint}`);
+}
+
+const RETRY_AFTER_SECONDS = '5';
+
+export function unavailable(code: string, detail: string): Problem {
+  return new Problem(503, code, detail, { 'retry-after': RETRY_AFTER_SECONDS });
+}
+
+/**
+ * Any thrown value as a problem. Our own pass unchanged; Fastify's get a code and a useful sentence; a database that
+ * is away becomes 503; everything else is a bare 500, because an unknown message may hold SQL or personal data.
+ */
+export function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (!(error instanceof Error)) return internalError();
+  const fromFramework = fromFastify(error);
+  if (fromFramework) return fromFramework;
+  if (MISSING_TABLE.has((error as FastifyFailure).code ?? '')) {
+    return unavailable('not_migrated', 'The database lacks tables of this version. Run npm run migrate.');
+  }
+  if (!isUnavailable(error)) return internalError();
+  return unavailable('database_unavailable', 'The database does not answer. Try again in a few seconds.');
+}
+
+function internalError(): Problem {
+  return new Problem(500, 'internal_error', 'Something failed on our side. Search the log for this request_id.');
+}
+
+type FastifyFailure = Error & { code?: string; statusCode?: number; validation?: unknown };
+
+const FASTIFY_CODES: Record<string, [status: number, code: string, detail: string]> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: [413, 'payload_too_large', 'The body is larger than this route accepts. Send less.'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'unsupported_media_type', 'This route does not read that Content-Type.'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'invalid_json', 'The body is empty: send JSON or leave Content-Type out.'],
+  FST_ERR_CTP_INVALID_JSON_BODY: [400, 'invalid_json', 'The body is not valid JSON.'],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: [400, 'invalid_length', 'The body does not have the announced length.'],
+  FST_ERR_HANDLER_TIMEOUT: [503, 'timeout', 'The answer took too long. Try again in a few seconds.'],
+  FST_ERR_BAD_URL: [400, 'invalid_url', 'The path is not valid percent-encoded UTF-8.'],
+  FST_ERR_MAX_PARAM_LENGTH: [414, 'invalid_url', 'A part of the path is too long.'],
+};
+
+function fromFastify(error: FastifyFailure): Problem | undefined {
+  if (error.validation) return new Problem(400, 'invalid_request', `Correct the request: ${error.message}.`);
+  const known = FASTIFY_CODES[error.code ?? ''];
+  if (known) return known[0] === 503 ? unavailable(known[1], known[2]) : new Problem(...known);
+  const status = error.statusCode ?? 500;
+  if (status < 400 || status >= 500) return undefined;
+  return new Problem(status, 'invalid_request', 'The request could not be understood.');
+}
+
+// undefined_table, undefined_column
+const MISSING_TABLE = new Set(['42P01', '42703']);
+
+/** InboxUnavailable: the webhook could not be committed. A statement time-out is as passing as a lost connection. */
+function isUnavailable(error: Error): boolean {
+  return error.name === 'InboxUnavailable' || isDatabaseWeather(error) || classify(error).tag === 'TimeoutError';
+}

@@ -1,0 +1,73 @@
+import { Type } from 'typebox';
+import { readMetrics } from '../../monitor/metrics.ts';
+import { queueStats } from '../../queue/inspect.ts';
+import type { Api, Deps } from '../deps.ts';
+import { Nullable, Time, Uuid } from '../schemas.ts';
+
+const Count = Type.Integer({ minimum: 0, examples: [25] });
+
+const BY_STATUS = { pending: Count, processing: Count, retry: Count, completed: Count, dead_letter: Count };
+
+const Alert = Type.Object({
+  id: Uuid,
+  rule: Type.String({ examples: ['queue_backlog_warning'] }),
+  title: Type.String({ examples: ['Queue Backlog Warning'] }),
+  severity: Type.Union([Type.Literal('critical'), Type.Literal('warning'), Type.Literal('info')]),
+  message: Type.String({ description: 'What is wrong and what to do.' }),
+  value: Nullable(Type.Number()),
+  threshold: Nullable(Type.Number()),
+  fired_at: Time,
+  last_seen_at: Time,
+  acknowledged_at: Nullable(Time),
+  acknowledged_by: Nullable(Type.String()),
+});
+
+const Metrics = Type.Object({
+  timestamp: Time,
+  queue: Type.Object({
+    by_status: Type.Object(BY_STATUS),
+    oldest_pending_age_seconds: Type.Number({ description: '0 when nothing is pending.', examples: [120.5] }),
+    dead_letter_count: Count,
+  }),
+  processing: Type.Object({
+    last_hour: Type.Object({
+      total_processed: Count,
+      succeeded: Count,
+      failed: Count,
+      success_rate_percent: Type.Number({ description: '100 when nothing was processed.', examples: [98.8] }),
+      avg_duration_seconds: Type.Number({ examples: [2.34] }),
+    }),
+  }),
+  database: Type.Object({
+    table_sizes: Type.Array(
+      Type.Object({
+        table_name: Type.String({ examples: ['tds_sync_queue'] }),
+        total_bytes: Type.Integer({ examples: [81920] }),
+        size: Type.String({ examples: ['80 kB'] }),
+      }),
+    ),
+    active_connections: Count,
+  }),
+  active_alerts: Type.Array(Alert, { description: 'Firing, not acknowledged.' }),
+  acknowledged_alerts: Type.Array(Alert, { description: 'Firing, acknowledged.' }),
+});
+
+const QueueStats = Type.Object({ ...BY_STATUS, total: Count });
+
+/** The numbers: cheap at any size of the queue, so they may be asked for every few seconds. */
+export function metricsRoutes(api: Api, { db }: Deps): void {
+  const config = { role: 'viewer' } as const;
+  const tags = ['dashboard'];
+
+  api.get(
+    '/dashboard/metrics',
+    { config, schema: { tags, summary: 'Health of the whole system at a glance', response: { 200: Metrics } } },
+    async () => readMetrics(db),
+  );
+
+  api.get(
+    '/dashboard/queue-stats',
+    { config, schema: { tags, summary: 'How many events stand in each status', response: { 200: QueueStats } } },
+    async () => queueStats(db),
+  );
+}

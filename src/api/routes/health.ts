@@ -1,0 +1,69 @@
+import { Type } from 'typebox';
+import { checkPostgres } from '../../monitor/health.ts';
+import { aliveWorkers } from '../../monitor/workers.ts';
+import type { Api, Deps } from '../deps.ts';
+import { Nullable, Time } from '../schemas.ts';
+import { VERSION } from '../version.ts';
+
+const Health = Type.Object({
+  status: Type.Literal('healthy'),
+  app_name: Type.Literal('TDS_Core'),
+  version: Type.String({ examples: ['1.0.0'] }),
+  timestamp: Time,
+});
+
+const Readiness = Type.Object({
+  status: Type.Union([Type.Literal('ready'), Type.Literal('not_ready')]),
+  timestamp: Time,
+  dependencies: Type.Array(
+    Type.Object({
+      name: Type.String({ examples: ['postgresql'] }),
+      status: Type.Union([Type.Literal('up'), Type.Literal('down')]),
+      latency_ms: Type.Number({ examples: [1.4] }),
+    }),
+  ),
+  workers: Type.Optional(Type.Object({ alive: Nullable(Type.Integer({ description: 'null: unknown.' })) })),
+});
+
+/** Open to everybody, as load balancers and uptime monitors carry no token: they say no more than up or down. */
+export function healthRoutes(api: Api, { db }: Deps): void {
+  const config = { role: 'public' } as const;
+  const tags = ['health'];
+
+  api.get(
+    '/health',
+    { config, schema: { tags, summary: 'Is the process up?', response: { 200: Health } } },
+    async () => ({
+      status: 'healthy' as const,
+      app_name: 'TDS_Core' as const,
+      version: VERSION,
+      timestamp: new Date().toISOString(),
+    }),
+  );
+
+  const Alive = Type.Object({ status: Type.Literal('alive') });
+  api.get(
+    '/livez',
+    { config, schema: { tags, summary: 'Does it answer? Never touches the database', response: { 200: Alive } } },
+    async () => ({ status: 'alive' as const }),
+  );
+
+  const summary = 'Can it do its work? Names each dependency; 503 when one is down';
+  const querystring = Type.Object({ verbose: Type.Optional(Type.String({ description: 'Adds the workers.' })) });
+  api.get(
+    '/readyz',
+    { config, schema: { tags, summary, querystring, response: { 200: Readiness, 503: Readiness } } },
+    async (request, reply) => {
+      const postgres = await checkPostgres(db);
+      const ready = postgres.status === 'up';
+      const verbose = ready && request.query.verbose !== undefined;
+      return reply.code(ready ? 200 : 503).send({
+        status: ready ? 'ready' : 'not_ready',
+        timestamp: new Date().toISOString(),
+        dependencies: [postgres],
+        // The API is ready without a worker: it accepts webhooks. This only says so.
+        ...(verbose ? { workers: { alive: await aliveWorkers(db).catch(() => null) } } : {}),
+      });
+    },
+  );
+}
