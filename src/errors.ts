@@ -167,9 +167,9 @@ function chain(error: unknown): unknown[] {
 }
 
 function describe(error: unknown): string {
-  if (typeof error === 'string') return sanitizeMessage(error);
+  if (typeof error === 'string' && error !== '') return sanitizeMessage(error);
   const message = text(error, 'message') || text(error, 'name');
-  return sanitizeMessage(message || `thrown without a message: ${printed(error)}`);
+  return sanitizeMessage(message || `something without a message was thrown: ${printed(error)}`);
 }
 
 function printed(error: unknown): string {
