@@ -49,7 +49,8 @@ type Identified = { organizationId: string; module: string | null; action: strin
  * Turns an authentic request into a delivery, Zoho's check call, or a quarantine with the reason and what to do about
  * it. Pure; never throws for any input. Where a key is repeated in the JSON, the last one wins.
  */
-export function parseDelivery(input: DeliveryInput): Parsed {
+export function parseDelivery(request: DeliveryInput): Parsed {
+  const input = withCleanSegments(request);
   const known: Identified = {
     organizationId: usableId(input.organizationId ?? '') ?? input.defaultOrganization,
     module: moduleFromPath(input.module ?? '')?.name ?? usableId(input.module ?? ''),
@@ -64,6 +65,13 @@ export function parseDelivery(input: DeliveryInput): Parsed {
     if (!(error instanceof Unusable)) throw error;
     return { kind: 'quarantine', reason: error.message, ...known };
   }
+}
+
+/** Zoho can leave a `?` or `&` at the end of the configured URL; an empty segment is none. */
+function withCleanSegments(input: DeliveryInput): DeliveryInput {
+  const clean = (segment?: string) => segment?.replace(/[?&]+$/, '') || undefined;
+  const { organizationId, module, action } = input;
+  return { ...input, organizationId: clean(organizationId), module: clean(module), action: clean(action) };
 }
 
 /** Fills `known` as it goes, so that a quarantine keeps whatever was read before the fault. */
@@ -99,7 +107,7 @@ function organization(input: DeliveryInput, ...objects: JsonObject[]): string {
 
 function findRecord(input: DeliveryInput, body: JsonObject, said: BodyEvent, known: Identified): Unwrapped {
   const path = moduleFromPath(input.module ?? '') ?? null;
-  const found = path === null && input.module ? null : unwrap(body, { path, bodyEvent: said.module });
+  const found = path === null && input.module !== undefined ? null : unwrap(body, { path, bodyEvent: said.module });
   if (found !== null) return found;
   const record = innermost(body);
   known.entityId = likelyId(record);
@@ -122,10 +130,10 @@ function noId(module: BooksModule): never {
 
 /** A segment that cannot be understood must not be passed over: it may have been meant as `deleted`. */
 function requireUsablePath(input: DeliveryInput): void {
-  if (input.organizationId && usableId(input.organizationId) === null) {
+  if (input.organizationId !== undefined && usableId(input.organizationId) === null) {
     throw new Unusable("the URL's organization id cannot be used; correct the webhook's URL");
   }
-  if (input.action && readAction(input.action) === null) {
+  if (input.action !== undefined && readAction(input.action) === null) {
     throw new Unusable("the URL's action cannot be used; end the webhook's URL in created, updated, upsert or deleted");
   }
 }
