@@ -113,6 +113,11 @@ export function logsToJournal(): boolean {
   return Boolean(process.env.JOURNAL_STREAM);
 }
 
+/** What systemd says to this process: sockets it opened (sd_listen_fds(3)) and where to report (sd_notify(3)). */
+export function systemdEnvironment(): NodeJS.ProcessEnv {
+  return process.env;
+}
+
 /** True when npm runs this process as a script, and so is its parent. */
 export function runByNpm(): boolean {
   return Boolean(process.env.npm_lifecycle_event);

@@ -101,7 +101,10 @@ export class Inbox {
     const { event, resolve, reject } = waiting;
     const eventId = fresh.has(event.eventId) ? event.eventId : known.get(event.dedupeKey);
     // The first was done and its key given up between our two statements: the sender may try again.
-    if (!eventId) return reject(new InboxUnavailable('the delivery was not stored, please send it again'));
+    if (!eventId) {
+      reject(new InboxUnavailable('the delivery was not stored, please send it again'));
+      return;
+    }
     // An id of ours that was there already is our own commit whose answer was lost: not a repeat.
     const status = event.quarantineReason === null ? 'queued' : 'quarantined';
     resolve({ eventId, duplicate: eventId !== event.eventId, status });

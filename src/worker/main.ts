@@ -1,12 +1,14 @@
 /** The process tds-core-worker. */
-import { describeConfig, processConfig } from '../config.ts';
+import { describeConfig, processConfig, systemdEnvironment } from '../config.ts';
 import { createLogger, exitOnFatalErrors } from '../log.ts';
+import { runProcess } from '../shutdown.ts';
 import { notifySystemd } from '../systemd.ts';
+import { leaked } from './run-handlers.ts';
 import { createWorker } from './worker.ts';
 
 const LEAK_CHECK_MS = 1000;
+const AFTER_DRAIN_MS = 5000;
 const EX_CONFIG = 78;
-const EX_TEMPFAIL = 75;
 
 const config = processConfig();
 const log = createLogger('tds-core-worker', config.logLevel);
@@ -17,26 +19,21 @@ if (!databaseUrl) {
   process.exit(EX_CONFIG);
 }
 
-const worker = await createWorker({ ...config, databaseUrl }, log);
 log.info({ component: 'process', config: describeConfig(config) }, 'starting');
-
-let stopping = false;
-const stop = async (reason: string, exitCode: number) => {
-  if (stopping) return;
-  stopping = true;
-  log.info({ component: 'process', reason }, 'stopping');
-  await notifySystemd(process.env, 'STOPPING=1');
-  await worker.stop(config.drainSeconds * 1000);
-  log.info({ component: 'process' }, 'stopped');
-  process.exit(exitCode);
+const worker = await createWorker({ ...config, databaseUrl }, log);
+const systemd = {
+  name: 'systemd',
+  start: () => notifySystemd(systemdEnvironment(), 'READY=1'),
+  stop: () => notifySystemd(systemdEnvironment(), 'STOPPING=1'),
 };
-process.on('SIGTERM', () => stop('SIGTERM', 0));
-process.on('SIGINT', () => stop('SIGINT', 0));
-process.on('disconnect', () => stop('parent gone', 0));
-// A handler that ignores its time-out cannot be stopped, only left behind: the next process starts clean.
-setInterval(() => {
-  if (worker.leaks() >= config.workerConcurrency) void stop('too many handlers ignored their time-out', EX_TEMPFAIL);
-}, LEAK_CHECK_MS).unref();
+const lifecycle = await runProcess([worker, systemd], {
+  log,
+  deadlineMs: config.drainSeconds * 1000 + AFTER_DRAIN_MS,
+});
 
-await worker.start();
-await notifySystemd(process.env, 'READY=1');
+// A handler that ignores its time-out cannot be stopped, only left behind: the next process starts clean.
+setInterval(async () => {
+  if (leaked.size < config.workerConcurrency) return;
+  await lifecycle.stop('too many handlers ignored their time-out');
+  process.exit(1);
+}, LEAK_CHECK_MS).unref();

@@ -4,23 +4,15 @@ import { openDatabase } from '../db/database.ts';
 import { mirror } from '../handlers/mirror.ts';
 import { loadHandlers, Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
+import type { Part } from '../shutdown.ts';
 import type { CrashPoint, Crew } from './crew.ts';
 import { Lifeline } from './lifeline.ts';
 import { Loop } from './loop.ts';
-import { leaked } from './run-handlers.ts';
 import { Schedule } from './schedule.ts';
 import { Sweep } from './sweep.ts';
 
-export type Worker = {
-  start(): Promise<void>;
-  /** Drains for at most `drainMs`, then gives back the rest uncharged. Safe to call twice. */
-  stop(drainMs: number): Promise<void>;
-  /** Handlers that went on after their time-out: so many cost a slot's worth of memory each. */
-  leaks(): number;
-};
-
 /** Puts a worker together: its own pool, its lifeline, the claim loop, sweeps and schedule. */
-export async function createWorker(config: Config & { databaseUrl: string }, log: Logger): Promise<Worker> {
+export async function createWorker(config: Config & { databaseUrl: string }, log: Logger): Promise<Part> {
   const { databaseUrl: url, leaseSeconds, workerConcurrency: concurrency } = config;
   const handlers = [mirror, ...(config.handlersDir ? await loadHandlers(config.handlersDir) : [])];
   const { db, pool, close } = openDatabase({
@@ -55,30 +47,24 @@ export async function createWorker(config: Config & { databaseUrl: string }, log
   });
   const sweep = new Sweep(crew, loop, lifeline, leaseSeconds);
   const schedule = new Schedule(crew, db, config.retentionDays);
-  let stopped: Promise<void> | undefined;
-
   return {
+    name: 'worker',
     async start() {
       await lifeline.start();
       loop.start();
       sweep.start();
       await schedule.start();
-      log.info(
-        { component: 'worker', worker_id: crew.workerId, handlers: handlers.map(({ name }) => name) },
-        'worker started',
-      );
+      const names = handlers.map(({ name }) => name);
+      log.info({ component: 'worker', worker_id: crew.workerId, handlers: names }, 'worker started');
     },
-    stop(drainMs) {
-      stopped ??= (async () => {
-        lifeline.draining = true;
-        await schedule.stop();
-        await loop.stop(drainMs);
-        await sweep.stop();
-        await lifeline.stop();
-        await close();
-      })();
-      return stopped;
+    /** Drains for DRAIN_SECONDS; what is not done by then is given back uncharged. */
+    async stop() {
+      lifeline.draining = true;
+      await schedule.stop();
+      await loop.stop(config.drainSeconds * 1000);
+      await sweep.stop();
+      await lifeline.stop();
+      await close();
     },
-    leaks: () => leaked.size,
   };
 }
