@@ -26,14 +26,17 @@ function parse(line: string): Entry | undefined {
 }
 
 function printed(value: unknown): string {
-  const text = typeof value === 'string' ? value : (messageOf(value) ?? JSON.stringify(value) ?? '');
-  const short = text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE)}…` : text;
-  return /[\s"=]/.test(short) ? JSON.stringify(short) : short;
+  const text = typeof value === 'string' ? quoted(value) : (messageOf(value) ?? JSON.stringify(value) ?? '');
+  return text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE)}…` : text;
+}
+
+function quoted(text: string): string {
+  return text === '' || /[\s"=]/.test(text) ? JSON.stringify(text) : text;
 }
 
 function messageOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null || !('message' in value)) return undefined;
-  return String(value.message);
+  return quoted(String(value.message));
 }
 
 /** The frames of an error's stack below its line, indented; its first line repeats the message. */

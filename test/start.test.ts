@@ -1,0 +1,184 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import t from 'tap';
+import { type Teardown, waitFor } from './helper.ts';
+
+const SCRIPT = path.join(import.meta.dirname, '../src/start.ts');
+const START_TIMEOUT_MS = 60_000;
+
+type System = {
+  launcher: ChildProcess;
+  /** Where the API answers. */
+  url: string;
+  home: string;
+  port: string;
+  output: () => string;
+};
+
+/** Runs `npm start` with a home of its own until it says that it is ready. */
+async function startSystem(t: Teardown, { home = temporaryHome(t), port = '0' } = {}): Promise<System> {
+  const { DATABASE_URL: _, ...env } = process.env;
+  const launcher = spawn(process.execPath, [SCRIPT], {
+    env: { ...env, TDS_DATA_DIR: home, PORT: port, DRAIN_SECONDS: '5' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => stopSystem(launcher));
+  let output = '';
+  launcher.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    output += chunk;
+  });
+  const url = await waitFor('the banner', () => bannerUrl(output, launcher), START_TIMEOUT_MS);
+  return { launcher, url, home, port: new URL(url).port, output: () => output };
+}
+
+function bannerUrl(output: string, launcher: ChildProcess): string | undefined {
+  if (launcher.exitCode !== null) throw new Error(`npm start ended with ${launcher.exitCode}:\n${output}`);
+  return /console {3}(http:\S+)\/dashboard\//.exec(output)?.[1];
+}
+
+async function stopSystem(launcher: ChildProcess): Promise<void> {
+  if (!isAlive(launcher.pid)) return;
+  launcher.kill('SIGTERM');
+  await once(launcher, 'exit');
+}
+
+function temporaryHome(t: Teardown): string {
+  const home = fs.mkdtempSync(path.join(tmpdir(), 'tds-start-'));
+  t.teardown(() => fs.rmSync(home, { recursive: true, force: true }));
+  return home;
+}
+
+/** The pid of the child that runs this script, as the process table shows it. */
+function childPid({ launcher }: System, script: string): number {
+  const table = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(launcher.pid)], { encoding: 'utf8' });
+  const line = table.split('\n').find((row) => row.includes(script)) ?? '';
+  return Number.parseInt(line, 10);
+}
+
+function postgresPid({ home }: System): number {
+  return Number.parseInt(fs.readFileSync(path.join(home, 'data/postmaster.pid'), 'utf8'), 10);
+}
+
+function allPids(system: System): number[] {
+  const children = ['api/main.ts', 'worker/main.ts'].map((script) => childPid(system, script));
+  return [Number(system.launcher.pid), ...children, postgresPid(system)];
+}
+
+/** A zombie, which only waits for its parent, counts as gone. */
+function isAlive(pid: number | undefined): boolean {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return !stat.slice(stat.lastIndexOf(')')).startsWith(') Z');
+  } catch {
+    return false;
+  }
+}
+
+async function isReady({ url }: System): Promise<boolean> {
+  const answer = await fetch(`${url}/readyz`);
+  return answer.status === 200;
+}
+
+async function sendWebhook({ url }: System, invoiceId: string): Promise<string> {
+  const answer = await fetch(`${url}/webhooks/zoho-books`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ invoice: { invoice_id: invoiceId, last_modified_time: '2026-01-15T10:30:00+0100' } }),
+  });
+  const { event_id } = (await answer.json()) as { event_id: string };
+  return event_id;
+}
+
+/** The event's status once the worker is done with it. */
+async function isCompleted({ url }: System, eventId: string): Promise<boolean> {
+  const answer = await fetch(`${url}/dashboard/recent-events?limit=10`);
+  return /"completed"/.test(JSON.stringify(findEvent(await answer.json(), eventId)));
+}
+
+/** The object that holds this id, wherever the answer's list stands. */
+function findEvent(answer: unknown, id: string): unknown {
+  const lists = Array.isArray(answer) ? [answer] : Object.values(answer as object).filter(Array.isArray);
+  return lists.flat().find((event) => JSON.stringify(event).includes(id)) ?? null;
+}
+
+t.test('an empty data folder becomes a healthy system that processes a webhook', async (t) => {
+  const begun = Date.now();
+  const system = await startSystem(t);
+  t.comment(`healthy after ${Date.now() - begun} ms from an empty data folder`);
+  t.equal((await fetch(`${system.url}/health`)).status, 200);
+  const eventId = await sendWebhook(system, '9001');
+  await waitFor('the event to be completed', () => isCompleted(system, eventId));
+  t.match(system.output(), /curl http\S+\/webhooks\/zoho-books/, 'the banner says how to send one');
+  t.match(system.output(), /psql 'postgresql:\/\//, 'and how to look into the database');
+  t.match(system.output(), /^api {4}\| \d\d:\d\d:\d\d /m, 'output is prefixed and readable');
+});
+
+t.test('a child that is killed comes back', async (t) => {
+  const system = await startSystem(t);
+  for (const script of ['api/main.ts', 'worker/main.ts']) {
+    const before = childPid(system, script);
+    process.kill(before, 'SIGKILL');
+    await waitFor(`another ${script}`, () => {
+      const now = childPid(system, script);
+      return now > 0 && now !== before;
+    });
+  }
+  await waitFor('the API to be ready', () => isReady(system));
+  const eventId = await sendWebhook(system, '9002');
+  await waitFor('the event to be completed', () => isCompleted(system, eventId));
+});
+
+t.test('PostgreSQL that is killed comes back, and with it everything committed', async (t) => {
+  const system = await startSystem(t);
+  const eventId = await sendWebhook(system, '9003');
+  process.kill(postgresPid(system), 'SIGKILL');
+  await waitFor('PostgreSQL to be started again', () => /PostgreSQL is gone/.test(system.output()));
+  await waitFor('the event to be completed', () => isCompleted(system, eventId), 30_000);
+});
+
+t.test('after kill -9 of everything the next start works, with the data', async (t) => {
+  const first = await startSystem(t);
+  const eventId = await sendWebhook(first, '9004');
+  for (const pid of allPids(first)) process.kill(pid, 'SIGKILL');
+  const begun = Date.now();
+  const second = await startSystem(t, first);
+  t.comment(`healthy after ${Date.now() - begun} ms from a killed system`);
+  await waitFor('the event to be completed', () => isCompleted(second, eventId), 60_000);
+});
+
+t.test('after kill -9 of the launcher alone its children leave and the next start takes their port', async (t) => {
+  const first = await startSystem(t);
+  const [launcher, api, worker] = allPids(first);
+  process.kill(Number(launcher), 'SIGKILL');
+  const second = await startSystem(t, first);
+  t.equal(second.url, first.url);
+  await waitFor('the former children to be gone', () => !isAlive(api) && !isAlive(worker));
+});
+
+t.test('Ctrl-C, even twice, stops everything and leaves no process; the next start is warm', async (t) => {
+  const system = await startSystem(t);
+  const pids = allPids(system);
+  const exited = once(system.launcher, 'exit');
+  system.launcher.kill('SIGINT');
+  system.launcher.kill('SIGINT');
+  t.strictSame(await exited, [0, null]);
+  t.strictSame(pids.filter(isAlive), []);
+  t.notOk(fs.existsSync(path.join(system.home, 'data/postmaster.pid')), 'PostgreSQL shut down cleanly');
+  const begun = Date.now();
+  await startSystem(t, system);
+  t.comment(`healthy after ${Date.now() - begun} ms from a warm data folder`);
+});
+
+t.test('a wrong setting ends the start with a sentence and without a restart loop', async (t) => {
+  const launcher = spawn(process.execPath, [SCRIPT], { env: { ...process.env, PORT: 'eighty' } });
+  let told = '';
+  launcher.stderr.on('data', (chunk) => {
+    told += chunk;
+  });
+  const [code] = await once(launcher, 'exit');
+  t.equal(code, 78);
+  t.match(told, /PORT must be a whole number/);
+});
