@@ -18,7 +18,7 @@ export type MirrorOutcome = 'applied' | 'unchanged' | 'stale' | 'superseded' | '
  * |                         |         | else applied                           |                      |
  * | record, older version   |         | stale                                  | stale                |
  * | record without version  | applied | unchanged if equal, else hint          | hint                 |
- * | nothing but its own id  | hint    | hint                                   | hint                 |
+ * | nothing but ids         | hint    | hint                                   | hint                 |
  * | delete                  | applied | applied; stale if the row arrived      | unchanged            |
  * |                         |         | later and is newer                     |                      |
  *
@@ -110,14 +110,17 @@ function upsertRecords(events: QueuedEvent[]): RawBuilder<{ queue_id: string; ou
     from folded`;
 }
 
+/**
+ * Fields that only point at a record; a body without any other says nothing about it. Such a body is short: asking
+ * that first spares listing the fields of every full record (2 ms of 16 per batch of 500).
+ */
+const POINTER = sql.lit('_id$|_time$|^(event|event_type|event_name|action|module)$');
+
 /** The table of `mirror`, line by line. `stored.record` is null when there is no row: the column itself is not null. */
 const VERDICT = sql`
   case
-    when stored.record is null and incoming.deleted_at is null and incoming.version is null
-      and not exists (
-        select from jsonb_object_keys(incoming.record) as key
-        where key not in ('organization_id', 'event', 'event_type', 'event_id', 'action', 'module', 'entity')
-          and incoming.record ->> key is distinct from incoming.entity_id) then 'hint'
+    when incoming.deleted_at is null and pg_column_size(incoming.record) < 1000 and not exists (
+      select from jsonb_object_keys(incoming.record) as key where key !~ ${POINTER}) then 'hint'
     when stored.record is null then 'applied'
 
     when incoming.deleted_at is not null and stored.deleted_at is not null then 'unchanged'
