@@ -1,0 +1,94 @@
+import { sql } from 'kysely';
+import t from 'tap';
+import type { InboxEvent } from '../factory.ts';
+import { testDatabase, waitFor } from '../helper.ts';
+import { draft, LATER, mirroring, newId, paid, sent, V1, V2, V3, WITHIN_V2 } from './mirroring.ts';
+
+const { db } = await testDatabase(t);
+const { handle, arrive, batch, oneByOne, stored } = mirroring(db);
+
+t.test('of one entity a batch writes once, and says what became of the others', async (t) => {
+  const entityId = newId();
+  const outcomes = await batch(
+    { entityId, record: draft, version: V1 },
+    { entityId, record: paid, version: V3 },
+    { entityId, record: sent, version: V2 },
+    { entityId, record: paid, version: V3 },
+  );
+  t.same(outcomes, ['superseded', 'applied', 'stale', 'unchanged']);
+  t.match(await stored(entityId), { status: 'paid' });
+});
+
+t.test('it makes no difference how events are cut into batches', async (t) => {
+  const random = randomNumbers(20261121);
+  const pick = <T>(values: T[]) => values[Math.floor(random() * values.length)] as T;
+  const records = [
+    draft,
+    sent,
+    paid,
+    { ...draft, notes: 'n' },
+    { invoice_id: '1', status: 'part' },
+    { invoice_id: '1' },
+  ];
+  const times = [V1, V2, WITHIN_V2, V3, LATER];
+  const anyEvent = (): Omit<InboxEvent, 'entityId'> => ({
+    record: pick(records),
+    version: pick([V1, V2, V3, null]),
+    action: pick(['updated', 'updated', 'updated', 'deleted']),
+    receivedAt: pick(times),
+  });
+  const histories = Array.from({ length: 40 }, () => ({
+    entityId: newId(),
+    events: Array.from({ length: 1 + Math.floor(random() * 6) }, anyEvent),
+  }));
+  const all = (organizationId: string) =>
+    histories.flatMap(({ entityId, events }) => events.map((event) => ({ ...event, entityId, organizationId })));
+  await batch(...all('together'));
+  await oneByOne(...all('apart'));
+  t.same(await rowsOf('together'), await rowsOf('apart'));
+});
+
+t.test('a newer version that is committed meanwhile is not overwritten', async (t) => {
+  const entityId = newId();
+  const newer = await arrive({ entityId, record: paid, version: V2 });
+  const older = await arrive({ entityId, record: draft, version: V1 });
+  const zombie = await db.startTransaction().execute();
+  await handle(newer, zombie);
+  const waiting = handle(older);
+  await waitFor('the second transaction to wait for the first', someoneWaits);
+  await zombie.commit().execute();
+  t.same(await waiting, ['superseded']);
+  t.match(await stored(entityId), { status: 'paid' });
+});
+
+t.test('batches with the same entities in opposite order do not deadlock', async (t) => {
+  const entityIds = Array.from({ length: 50 }, newId);
+  for (const version of [V1, V2, V3]) {
+    const forth = await arrive(...entityIds.map((entityId) => ({ entityId, record: sent, version })));
+    const back = await arrive(...entityIds.toReversed().map((entityId) => ({ entityId, record: paid, version })));
+    await t.resolves(Promise.all([handle(forth), handle(back)]));
+  }
+});
+
+async function rowsOf(organizationId: string) {
+  return db
+    .selectFrom('books_records')
+    .select(['entity_id', 'version', 'deleted_at', 'record'])
+    .where('organization_id', '=', organizationId)
+    .orderBy('entity_id')
+    .execute();
+}
+
+async function someoneWaits(): Promise<boolean> {
+  const waits = sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+  return (await waits.execute(db)).rows.length > 0;
+}
+
+/** Park and Miller's generator: the same numbers in every run. */
+function randomNumbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
+}
