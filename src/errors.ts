@@ -106,6 +106,11 @@ export function isDatabaseWeather(error: unknown): boolean {
   });
 }
 
+/** True when PostgreSQL refused a value itself (bad data, constraint, limit): a neighbour's row may still be fine. */
+export function blamesTheRow(error: unknown): boolean {
+  return ['22', '23', '54'].some((sqlStateClass) => text(error, 'code').startsWith(sqlStateClass));
+}
+
 /**
  * Makes a text that PostgreSQL's text and jsonb accept (both refuse NUL; jsonb refuses lone surrogates) and that fits
  * a log line: at most 2,000 characters, cut between characters.

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
-import { isDatabaseWeather } from '../errors.ts';
+import { blamesTheRow, isDatabaseWeather } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { type Enqueued, enqueue, findByDedupeKey } from '../queue/enqueue.ts';
 import type { Delivery, Parsed } from './parse.ts';
@@ -129,7 +129,7 @@ export class Inbox {
 
   /** One delivery that PostgreSQL refuses must not take its neighbours with it. */
   async #storeEach(batch: Waiting[], error: Error): Promise<void> {
-    if (isDatabaseWeather(error)) return this.#refuse([...batch, ...this.#takeExpired()], error);
+    if (!blamesTheRow(error)) return this.#refuse([...batch, ...this.#takeExpired()], error);
     const [only] = batch;
     if (batch.length > 1) for (const waiting of batch) await this.#store([waiting]);
     else if (only) await this.#quarantine(only, error);

@@ -64,16 +64,17 @@ const claimSql = (alone: boolean, siblings: ClaimOptions['siblings'], withPayloa
 with head as materialized (
   select r.entity_key from tds_queue_ready r
   where (r.priority, r.arrival) >= ($3::int, $4::bigint) and ${alone ? FIRST_AND_ALONE : 'not r.alone'}
+    and not (select paused from tds_queue_state)
     and r.entity_key <> all (array(select unnest(entity_keys) from tds_queue_claims where claim_xid >= $5::bigint))
     and not exists (select from tds_queue_delayed d where d.entity_key = r.entity_key)
   order by ${alone ? 'r.arrival' : 'r.priority, r.arrival'} limit $2),
 waiting as (
-  select r.ctid as tid, r.arrival, r.entity_key, row_number() over entity as nth, bool_or(r.alone) over entity as alone
-  from tds_queue_ready r where r.entity_key = any (array(select entity_key from head))
-  window entity as (partition by r.entity_key order by r.arrival)),
+  select w.tid, w.arrival, w.entity_key, bool_or(w.alone) over (partition by w.entity_key order by w.arrival) as alone
+  from (select distinct entity_key from head) k cross join lateral (
+    select r.ctid as tid, r.arrival, r.entity_key, r.alone from tds_queue_ready r
+    where r.entity_key = k.entity_key order by r.arrival limit ${siblings === 'each' ? 1 : '$2'}) w),
 chosen as materialized (
-  select tid, entity_key from waiting
-  where ${alone ? 'alone' : 'not alone'} ${siblings === 'each' ? 'and nth = 1' : ''} order by arrival limit $2),
+  select tid, entity_key from waiting where ${alone ? 'alone' : 'not alone'} order by arrival limit $2),
 locked as materialized (
   select r.ctid as tid from tds_queue_ready r
   where r.ctid = any (array(select tid from chosen)) for update skip locked),

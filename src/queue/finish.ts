@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg';
+import { blameDatabase } from '../db/weather.ts';
 import type { ClaimedEvent } from './event.ts';
 import type { Transition } from './state.ts';
 
@@ -27,11 +28,8 @@ export async function finish(
 ): Promise<void> {
   if (finished.length === 0) return;
   const held = keepClaims ? [] : claimsOf(finished.map(({ event }) => event));
-  const { rows } = await client.query<{ n: number }>({
-    name: 'finish',
-    text: FINISH,
-    values: [workerId, JSON.stringify(groups(finished)), held.map((c) => c.claimXid), held.map((c) => c.lease)],
-  });
+  const values = [workerId, JSON.stringify(groups(finished)), held.map((c) => c.claimXid), held.map((c) => c.lease)];
+  const { rows } = await client.query<{ n: number }>({ name: 'finish', text: FINISH, values }).catch(blameDatabase);
   const lost = finished.length - (rows[0]?.n ?? 0);
   if (lost > 0) throw new StaleLease(lost);
 }

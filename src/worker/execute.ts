@@ -26,7 +26,7 @@ export async function executeOne(crew: Crew, event: QueuedEvent, signal: AbortSi
     } catch (error) {
       if (error instanceof StaleLease) return logStale(crew, [event]);
       if (isContention(error) && tries < CONTENTION_TRIES && !signal.aborted) continue;
-      return settle(crew, event, outcomeOf(error), elapsed());
+      return settle(crew, event, outcomeOf(error), elapsed(), { signal });
     }
   }
 }
@@ -69,7 +69,7 @@ export async function executeSet<T>(
     return await attemptSet(crew, events, signal, { keepClaims: false }, next);
   } catch (error) {
     await endEach(crew, events, signal, error);
-    await letGoOf(crew, events);
+    await letGoOf(crew, events, signal);
     return undefined;
   }
 }
@@ -77,7 +77,7 @@ export async function executeSet<T>(
 /** Halves run one after the other: the events of an entity stay in order. */
 async function endEach(crew: Crew, events: QueuedEvent[], signal: AbortSignal, error: unknown): Promise<void> {
   if (events.length === 1 || signal.aborted || isWeather(error)) {
-    for (const event of events) await settle(crew, event, outcomeOf(error), 0, { keepClaims: true });
+    for (const event of events) await settle(crew, event, outcomeOf(error), 0, { keepClaims: true, signal });
     return;
   }
   const middle = Math.ceil(events.length / 2);

@@ -17,6 +17,7 @@ export type LifelineOptions = {
 };
 
 const RECONNECT_MS = 200;
+const GOODBYE_MS = 500;
 
 /**
  * The worker's own connection, which no handler can take away: it renews the worker's lease and listens for new
@@ -120,7 +121,10 @@ export class Lifeline {
   async #disconnect(): Promise<void> {
     const client = this.#client;
     this.#client = undefined;
-    await client?.end().catch(() => {});
+    if (!client) return;
+    // end() waits for the server to hang up, which one that has vanished never does.
+    await Promise.race([client.end().catch(() => {}), sleep(GOODBYE_MS, undefined, { ref: false })]);
+    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
   }
 }
 

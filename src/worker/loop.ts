@@ -50,6 +50,11 @@ export class Loop {
     return this.#inHand.size;
   }
 
+  /** The leases this process knows of; anything else that is claimed for it was lost on the way. */
+  get leases(): string[] {
+    return [...new Set([...this.#inHand].map((event) => event.lease))];
+  }
+
   start(): void {
     const lanes = this.#crew.registry.allTakeSets ? LANES : 1;
     for (let lane = 0; lane < lanes; lane += 1) this.#lanes.push(this.#lane());
@@ -109,9 +114,14 @@ export class Loop {
     return undefined;
   }
 
-  async #runSet<T>(events: QueuedEvent[], next?: (client: PoolClient) => Promise<T>): Promise<T | undefined> {
+  async #runSet(
+    events: QueuedEvent[],
+    next?: (client: PoolClient) => Promise<QueuedEvent[] | undefined>,
+  ): Promise<QueuedEvent[] | undefined> {
     try {
-      return await executeSet(this.#crew, events, this.#interrupt.signal, next);
+      const claimed = await executeSet(this.#crew, events, this.#interrupt.signal, next);
+      for (const event of claimed ?? []) this.#inHand.add(event);
+      return claimed;
     } finally {
       for (const event of events) this.#inHand.delete(event);
     }
@@ -140,7 +150,6 @@ export class Loop {
   async #claimNext(client: PoolClient): Promise<QueuedEvent[] | undefined> {
     if (this.#stopping || this.#suspects) return undefined;
     const events = await claim(client, this.#low, this.#claimOptions(false));
-    for (const event of events) this.#inHand.add(event);
     return events.length > 0 ? events : undefined;
   }
 

@@ -29,11 +29,11 @@ export async function settle(
   event: QueuedEvent,
   outcome: Outcome,
   durationMs: number,
-  options: { keepClaims?: boolean } = {},
+  options: { keepClaims?: boolean; signal: AbortSignal },
 ): Promise<void> {
   const end = transition(event.attemptCount, outcome, crew.policy);
   try {
-    await persistently(crew, (client) =>
+    await persistently(crew, options.signal, (client) =>
       finish(client, crew.workerId, [{ event, transition: end, durationMs }], options),
     );
     logAttempt(crew, event, end, durationMs);
@@ -44,17 +44,24 @@ export async function settle(
 }
 
 /** Frees the entities of these events, which have all ended one by one. */
-export async function letGoOf(crew: Crew, events: QueuedEvent[]): Promise<void> {
-  await persistently(crew, (client) => letGo(client, events));
+export async function letGoOf(crew: Crew, events: QueuedEvent[], signal: AbortSignal): Promise<void> {
+  await persistently(crew, signal, (client) => letGo(client, events));
 }
 
-/** Tries again while the database is away: as long as our lease is alive, nobody else takes these events. */
-async function persistently(crew: Crew, work: (client: PoolClient) => Promise<void>): Promise<void> {
+/**
+ * Tries again while the database is away: as long as our lease is alive, nobody else takes these events. Once the
+ * work is broken off, one try has to do; then rescue takes over.
+ */
+async function persistently(
+  crew: Crew,
+  signal: AbortSignal,
+  work: (client: PoolClient) => Promise<void>,
+): Promise<void> {
   for (let pauseMs = 100; ; pauseMs = Math.min(2000, pauseMs * 2)) {
     try {
       return await onClient(crew.pool, work);
     } catch (error) {
-      if (!isDatabaseWeather(error)) throw error;
+      if (signal.aborted || !isDatabaseWeather(error)) throw error;
       await sleep(pauseMs);
     }
   }

@@ -1,7 +1,7 @@
 import { onClient } from '../db/transaction.ts';
 import { compactCounts } from '../queue/counts.ts';
 import { promote } from '../queue/promote.ts';
-import { rescue } from '../queue/rescue.ts';
+import { releaseForgotten, rescue } from '../queue/rescue.ts';
 import type { Crew } from './crew.ts';
 import type { Lifeline } from './lifeline.ts';
 import type { Loop } from './loop.ts';
@@ -69,6 +69,7 @@ export class Sweep {
 
   async #rescue(): Promise<void> {
     await onClient(this.#crew.pool, compactCounts);
+    await releaseForgotten(this.#crew.pool, this.#crew.workerId, this.#loop.leases, this.#crew.policy);
     if (this.#lifeline.steadyMs < GRACE_MS) return;
     const rescued = await rescue(this.#crew.pool, this.#crew.policy, this.#leaseSeconds);
     for (const { workerId, events } of rescued) {

@@ -21,7 +21,6 @@ export async function createWorker(config: Config & { databaseUrl: string }, log
     applicationName: 'tds-core-worker',
     // A worker that freezes in mid-transaction must not keep its row locks longer than its lease.
     idleInTransactionTimeoutMs: leaseSeconds * 1000,
-    queryTimeoutMs: 60_000,
     log,
   });
   const crew: Crew = {
