@@ -1,10 +1,11 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import t from 'tap';
 import { type Teardown, waitFor } from './helper.ts';
+import { childrenOf, isAlive } from './processes.ts';
 
 const SCRIPT = path.join(import.meta.dirname, '../src/start.ts');
 const START_TIMEOUT_MS = 60_000;
@@ -40,7 +41,7 @@ function bannerUrl(output: string, launcher: ChildProcess): string | undefined {
 }
 
 async function stopSystem(launcher: ChildProcess): Promise<void> {
-  if (!isAlive(launcher.pid)) return;
+  if (!isAlive(Number(launcher.pid))) return;
   launcher.kill('SIGTERM');
   await once(launcher, 'exit');
 }
@@ -51,30 +52,20 @@ function temporaryHome(t: Teardown): string {
   return home;
 }
 
-/** The pid of the child that runs this script, as the process table shows it. */
-function childPid({ launcher }: System, script: string): number {
-  const table = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(launcher.pid)], { encoding: 'utf8' });
-  const line = table.split('\n').find((row) => row.includes(script)) ?? '';
-  return Number.parseInt(line, 10);
+/** The pid of the launcher's child that runs this script; undefined while there is none. */
+function childPid({ launcher }: System, script: string): number | undefined {
+  return childrenOf(Number(launcher.pid)).find(({ command }) => command.includes(script))?.pid;
 }
 
 function postgresPid({ home }: System): number {
   return Number.parseInt(fs.readFileSync(path.join(home, 'data/postmaster.pid'), 'utf8'), 10);
 }
 
-function allPids(system: System): number[] {
-  const children = ['api/main.ts', 'worker/main.ts'].map((script) => childPid(system, script));
-  return [Number(system.launcher.pid), ...children, postgresPid(system)];
-}
-
-/** A zombie, which only waits for its parent, counts as gone. */
-function isAlive(pid: number | undefined): boolean {
-  try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return !stat.slice(stat.lastIndexOf(')')).startsWith(') Z');
-  } catch {
-    return false;
-  }
+function allPids(system: System): { launcher: number; api: number; worker: number; postgres: number } {
+  const api = childPid(system, 'api/main.ts');
+  const worker = childPid(system, 'worker/main.ts');
+  if (!api || !worker) throw new Error('a child is missing');
+  return { launcher: Number(system.launcher.pid), api, worker, postgres: postgresPid(system) };
 }
 
 async function isReady({ url }: System): Promise<boolean> {
@@ -120,11 +111,8 @@ t.test('a child that is killed comes back', async (t) => {
   const system = await startSystem(t);
   for (const script of ['api/main.ts', 'worker/main.ts']) {
     const before = childPid(system, script);
-    process.kill(before, 'SIGKILL');
-    await waitFor(`another ${script}`, () => {
-      const now = childPid(system, script);
-      return now > 0 && now !== before;
-    });
+    process.kill(Number(before), 'SIGKILL');
+    await waitFor(`another ${script}`, () => ![before, undefined].includes(childPid(system, script)));
   }
   await waitFor('the API to be ready', () => isReady(system));
   const eventId = await sendWebhook(system, '9002');
@@ -142,7 +130,7 @@ t.test('PostgreSQL that is killed comes back, and with it everything committed',
 t.test('after kill -9 of everything the next start works, with the data', async (t) => {
   const first = await startSystem(t);
   const eventId = await sendWebhook(first, '9004');
-  for (const pid of allPids(first)) process.kill(pid, 'SIGKILL');
+  for (const pid of Object.values(allPids(first))) process.kill(pid, 'SIGKILL');
   const begun = Date.now();
   const second = await startSystem(t, first);
   t.comment(`healthy after ${Date.now() - begun} ms from a killed system`);
@@ -151,8 +139,8 @@ t.test('after kill -9 of everything the next start works, with the data', async 
 
 t.test('after kill -9 of the launcher alone its children leave and the next start takes their port', async (t) => {
   const first = await startSystem(t);
-  const [launcher, api, worker] = allPids(first);
-  process.kill(Number(launcher), 'SIGKILL');
+  const { launcher, api, worker } = allPids(first);
+  process.kill(launcher, 'SIGKILL');
   const second = await startSystem(t, first);
   t.equal(second.url, first.url);
   await waitFor('the former children to be gone', () => !isAlive(api) && !isAlive(worker));
@@ -160,7 +148,7 @@ t.test('after kill -9 of the launcher alone its children leave and the next star
 
 t.test('Ctrl-C, even twice, stops everything and leaves no process; the next start is warm', async (t) => {
   const system = await startSystem(t);
-  const pids = allPids(system);
+  const pids = Object.values(allPids(system));
   const exited = once(system.launcher, 'exit');
   system.launcher.kill('SIGINT');
   system.launcher.kill('SIGINT');

@@ -1,6 +1,8 @@
 /** Renders JSON log lines for people: `12:00:01 info  inbox webhook accepted event_id=… bytes=1234`. */
 
 const MAX_VALUE = 200;
+/** Levels whose stacks are worth the lines. */
+const SERIOUS = new Set<unknown>(['error', 'fatal']);
 
 /** One readable line (or several, for a stack) for one line of a process; what is no JSON log line stays as it is. */
 export function renderLine(line: string): string {
@@ -10,7 +12,9 @@ export function renderLine(line: string): string {
   const time = String(timestamp).slice(11, 19);
   const fields = Object.entries(metadata).map(([key, value]) => `${key}=${printed(value)}`);
   const parts = [time, String(level).padEnd(5), component, message, ...fields];
-  return parts.filter((part) => part !== undefined && part !== '').join(' ') + stackOf(metadata);
+  return (
+    parts.filter((part) => part !== undefined && part !== '').join(' ') + (SERIOUS.has(level) ? stackOf(metadata) : '')
+  );
 }
 
 type Entry = { timestamp: unknown; level: unknown; component?: string; message?: string; metadata?: object };

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import pg from 'pg';
 import t from 'tap';
 import { ensurePostgres } from '../../src/db/embedded.ts';
 import { waitFor } from '../helper.ts';
+import { killTree } from '../processes.ts';
 
 type Tap = { teardown(work: () => unknown): unknown };
 
@@ -26,23 +27,7 @@ function serverPid(home: string): number {
 
 /** kill -9 of the postmaster and of all its children. */
 function killServer(home: string): void {
-  if (!fs.existsSync(path.join(home, 'data/postmaster.pid'))) return;
-  const pid = serverPid(home);
-  let children: string[] = [];
-  try {
-    children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' })
-      .trim()
-      .split(/\s+/);
-  } catch {
-    // it has none
-  }
-  for (const victim of [pid, ...children.map(Number)]) {
-    try {
-      if (victim > 1) process.kill(victim, 'SIGKILL');
-    } catch {
-      // gone already
-    }
-  }
+  if (fs.existsSync(path.join(home, 'data/postmaster.pid'))) killTree(serverPid(home));
 }
 
 async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
