@@ -31,6 +31,11 @@ export async function executeOne(crew: Crew, event: QueuedEvent, signal: AbortSi
   }
 }
 
+/** Puts an event back that was claimed but not begun. */
+export function giveBack(crew: Crew, event: QueuedEvent, signal: AbortSignal): Promise<void> {
+  return settle(crew, event, { kind: 'released' }, 0, { signal });
+}
+
 async function attemptOne(crew: Crew, event: QueuedEvent, signal: AbortSignal, elapsed: () => number): Promise<void> {
   refuseQuarantined(event);
   let labels = new Map<string, string>();

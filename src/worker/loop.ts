@@ -3,7 +3,7 @@ import { onClient } from '../db/transaction.ts';
 import type { QueuedEvent } from '../handlers/handler.ts';
 import { type ClaimOptions, claim, newLowWater, refreshLowWater } from '../queue/claim.ts';
 import { type Crew, Interrupted } from './crew.ts';
-import { executeOne, executeSet } from './execute.ts';
+import { executeOne, executeSet, giveBack } from './execute.ts';
 import { Wakeup } from './wakeup.ts';
 
 export type LoopOptions = {
@@ -24,8 +24,8 @@ const AFTER_ERROR_MS = 500;
  * How often and how much: claims events while there are any, hands them to execute.ts, and sleeps in between.
  *
  * Where every handler takes sets, two lanes claim sets of 500, each finishing one and claiming the next in one
- * transaction: while PostgreSQL works for one lane, Node works for the other. Otherwise one lane claims as many as
- * there are free slots, each event under a lease of its own.
+ * transaction: while PostgreSQL works for one lane, Node works for the other. Otherwise one lane claims one event per
+ * slot ahead, each under a lease of its own; those whose turn does not come before a shutdown are given back.
  */
 export class Loop {
   readonly #crew: Crew;
@@ -107,10 +107,12 @@ export class Loop {
     if (this.#crew.registry.allTakeSets) return this.#runSet(events, (client) => this.#claimNext(client));
     const sets = events.filter((event) => this.#crew.registry.takesSets(event.eventType));
     const singles = events.filter((event) => !sets.includes(event));
-    for (const event of singles) this.#occupySlot(event);
     this.#prefetch = singles.length > 0 ? 1 : this.#prefetch * 2;
     if (sets.length > 0) await this.#runSet(sets);
-    while (this.#slots.size >= this.#options.concurrency) await Promise.race(this.#slots);
+    for (const event of singles) {
+      while (this.#slots.size >= this.#options.concurrency) await Promise.race(this.#slots);
+      this.#occupySlot(event);
+    }
     return undefined;
   }
 
@@ -122,17 +124,28 @@ export class Loop {
       const claimed = await executeSet(this.#crew, events, this.#interrupt.signal, next);
       for (const event of claimed ?? []) this.#inHand.add(event);
       return claimed;
+    } catch (error) {
+      this.#report(error);
+      return undefined;
     } finally {
       for (const event of events) this.#inHand.delete(event);
     }
   }
 
+  /** What failed even after every attempt to end it. The sweep gives back what we no longer know of. */
+  #report(error: unknown): void {
+    this.#crew.log.error({ component: 'worker', error }, 'ending events failed');
+  }
+
   #occupySlot(event: QueuedEvent): void {
-    const slot = executeOne(this.#crew, event, this.#interrupt.signal).finally(() => {
-      this.#inHand.delete(event);
-      this.#slots.delete(slot);
-      this.#wakeup.wake();
-    });
+    const run = this.#stopping ? giveBack : executeOne;
+    const slot = run(this.#crew, event, this.#interrupt.signal)
+      .catch((error) => this.#report(error))
+      .finally(() => {
+        this.#inHand.delete(event);
+        this.#slots.delete(slot);
+        this.#wakeup.wake();
+      });
     this.#slots.add(slot);
   }
 
@@ -156,8 +169,7 @@ export class Loop {
   #claimOptions(alone: boolean): ClaimOptions {
     const { workerId, registry } = this.#crew;
     const { batchSize, concurrency } = this.#options;
-    const free = Math.max(1, concurrency - this.#slots.size);
-    const limit = registry.allTakeSets ? batchSize : Math.min(batchSize, Math.max(free, this.#prefetch));
+    const limit = registry.allTakeSets ? batchSize : Math.min(batchSize, Math.max(concurrency, this.#prefetch));
     const withPayload = registry.handlers.some((handler) => handler.name !== 'mirror');
     return {
       workerId,
