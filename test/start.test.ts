@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import t from 'tap';
 import { type Teardown, waitFor } from './helper.ts';
-import { childrenOf, isAlive } from './processes.ts';
+import { childrenOf, isAlive } from './process-table.ts';
 
 const SCRIPT = path.join(import.meta.dirname, '../src/start.ts');
 const START_TIMEOUT_MS = 60_000;

@@ -7,7 +7,7 @@ import pg from 'pg';
 import t from 'tap';
 import { ensurePostgres } from '../../src/db/embedded.ts';
 import { waitFor } from '../helper.ts';
-import { killTree } from '../processes.ts';
+import { killTree } from '../process-table.ts';
 
 type Tap = { teardown(work: () => unknown): unknown };
 
