@@ -54,24 +54,22 @@ async function handleBatch(events: QueuedEvent[], { trx }: HandlerContext): Prom
  */
 function upsertRecords(events: QueuedEvent[]): RawBuilder<{ queue_id: string; outcome: MirrorOutcome }> {
   return sql`
-    with recursive batch as materialized (
+    with recursive incoming as materialized (
       select queue_id, event_id, arrival, module, entity_id, organization_id, source, received_at,
         lag(queue_id) over (partition by module, entity_id, organization_id order by arrival) as previous_id,
         case action when 'deleted' then received_at end as deleted_at,
-        case action when 'deleted' then greatest(received_at, version) else version end as version
+        case action when 'deleted' then greatest(received_at, version) else version end as version,
+        payload::jsonb as record
       from unnest(
         ${events.map((event) => event.id)}::uuid[],
         ${events.map((event) => event.eventId)}::uuid[],
         ${events.map((event) => event.arrival)}::bigint[]
       ) as given (queue_id, event_id, arrival)
       cross join lateral (
-        select module, entity_id, organization_id, source, received_at, action, version
-        from tds_inbox_events as event where event.event_id = given.event_id offset 0
-      ) as event
-    ),
-    incoming as materialized (
-      select batch.*, payload::jsonb as record from batch join tds_inbox_payloads using (event_id)
-      where payload is not null and entity_id is not null
+        select module, entity_id, organization_id, source, received_at, action, version, payload
+        from tds_inbox_events as event join tds_inbox_payloads using (event_id)
+        where event.event_id = given.event_id and payload is not null and entity_id is not null offset 0
+      ) as inbox
     ),
     later as materialized (
       select * from incoming where previous_id is not null
