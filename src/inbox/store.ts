@@ -208,12 +208,14 @@ const WRAPPER_BYTES = 24;
 
 /**
  * Same organization, module, action and bytes give the same key. It begins with the record's time, so that keys of
- * today stand together in the index; a purely random key would touch a page of its own for every event.
+ * today stand together in the index; a purely random key would touch a page of its own for every event. Written as
+ * PostgreSQL prints a uuid, because the keys it returns are compared with ours.
  */
 function dedupeKey(version: Date | null, ...parts: (string | Buffer | null)[]): string {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part ?? '').update('\0');
   const hex = hash.digest('hex');
   const seconds = version ? Math.floor(version.getTime() / 1000) : 0;
-  return (seconds >>> 0).toString(16).padStart(8, '0') + hex.slice(0, 24);
+  const key = (seconds >>> 0).toString(16).padStart(8, '0') + hex.slice(0, 24);
+  return key.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
