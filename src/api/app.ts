@@ -70,7 +70,6 @@ function createInstance({ config, log }: Deps): Api {
     frameworkErrors: (error, request, reply) => {
       sendProblem(error, request as FastifyRequest, reply as unknown as FastifyReply, log);
     },
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array' } },
   }).withTypeProvider<TypeBoxTypeProvider>();
 }
 

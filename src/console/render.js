@@ -67,7 +67,7 @@ export function renderAlerts(metrics, acknowledge) {
           { className: 'body' },
           element('p', { className: 'title' }, tag(alert.severity, alert.severity), ` ${alert.title}`),
           element('p', {}, alert.message),
-          element('p', { className: 'meta' }, 'since ', time(alert.fired_at), acknowledgement(alert)),
+          element('p', { className: 'meta' }, 'fired ', time(alert.fired_at), acknowledgement(alert)),
         ),
         alert.acknowledged_at === null &&
           button('Acknowledge', `ack-${alert.id}`, (event) => acknowledge(alert, event.currentTarget), {
@@ -96,7 +96,12 @@ export function renderDeadLetters(letters, total, retry) {
 
 function deadLetter(letter, retry) {
   const name = `${letter.event_type} ${letter.entity_id ?? ''}`.trim();
-  const details = element('details', {}, element('summary', {}, 'Payload'), element('pre', {}, contentOf(letter)));
+  const details = element(
+    'details',
+    {},
+    element('summary', {}, letter.kind === 'quarantined' ? 'Body as received' : 'Payload'),
+    element('pre', {}, contentOf(letter)),
+  );
   details.dataset.key = `details-${letter.id}`;
   const body = element(
     'div',
@@ -109,13 +114,7 @@ function deadLetter(letter, retry) {
       element('code', {}, letter.entity_id ?? ''),
     ),
     element('p', { className: 'error' }, letter.last_error),
-    element(
-      'p',
-      { className: 'meta' },
-      time(letter.moved_to_dlq_at),
-      ` after ${plural(letter.attempt_count, 'attempt')}`,
-      retries(letter),
-    ),
+    element('p', { className: 'meta' }, time(letter.moved_to_dlq_at), howItDied(letter), retries(letter)),
     details,
   );
   const canRetry = letter.kind === 'failed';
@@ -126,6 +125,10 @@ function deadLetter(letter, retry) {
     body,
     canRetry && button('Retry', `retry-${letter.id}`, act, { 'aria-label': `Retry ${name}` }),
   );
+}
+
+function howItDied({ kind, attempt_count }) {
+  return kind === 'quarantined' ? ', quarantined on arrival' : ` after ${plural(attempt_count, 'attempt')}`;
 }
 
 function retries({ retry_count }) {

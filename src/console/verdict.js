@@ -23,9 +23,11 @@ export function judge(metrics, workers) {
   return allWell(metrics, waiting);
 }
 
+/** An alert's message is a sentence that says what is wrong, then what to do. */
 function ofAlerts([first, ...others]) {
+  const end = first.message.indexOf('. ') + 1;
   const more = others.length > 0 ? ` ${plural(others.length, 'more alert')} below.` : '';
-  return say(first.severity, `${first.title}.`, `${first.message}${more}`);
+  return say(first.severity, first.message.slice(0, end), first.message.slice(end + 1) + more);
 }
 
 function allWell({ processing, acknowledged_alerts: acknowledged }, waiting) {

@@ -5,14 +5,15 @@ import { firingAlerts } from './alerts/firing.ts';
 
 /** GET /dashboard/metrics: the keys of the operations guide, all present even when there is nothing to count. */
 export async function readMetrics(db: Database) {
-  const [{ total: _total, ...by_status }, oldest, last_hour, table_sizes, active_connections, alerts] = await Promise.all([
-    queueStats(db),
-    oldestPendingAgeSeconds(db),
-    processingOfLastHour(db),
-    tableSizes(db),
-    activeConnections(db),
-    firingAlerts(db),
-  ]);
+  const [{ total: _total, ...by_status }, oldest, last_hour, table_sizes, active_connections, alerts] =
+    await Promise.all([
+      queueStats(db),
+      oldestPendingAgeSeconds(db),
+      processingOfLastHour(db),
+      tableSizes(db),
+      activeConnections(db),
+      firingAlerts(db),
+    ]);
   return {
     timestamp: new Date().toISOString(),
     queue: { by_status, oldest_pending_age_seconds: oldest ?? 0, dead_letter_count: by_status.dead_letter },

@@ -1,5 +1,6 @@
 /** A running application for the tests of the API, and the few things they do with it. */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
 import { type Api, buildApp } from '../../src/api/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { Inbox } from '../../src/inbox/store.ts';
@@ -38,3 +39,37 @@ export const OPERATORS: Config['operators'] = (['viewer', 'operator', 'admin'] a
 }));
 
 export const as = (name: string) => ({ authorization: `Bearer ${name}-token` });
+
+/** An event that failed three times: its queue row in dead_letter and the open dead letter, whose id is returned. */
+export async function addDeadLetter(db: TestDatabase['db'], payload = '{"contact_id":"1"}'): Promise<string> {
+  const { rows } = await sql<{ id: string }>`
+    with event as (
+      insert into tds_sync_queue (id, event_id, entity_key, organization_id, event_type, entity_id, status,
+                                  attempt_count, error_tag, error_message)
+      select id, id, 1, '10', 'contact.created', '1', 'dead_letter', 3, 'TimeoutError', 'too slow'
+      from gen_random_uuid() as id returning *)
+    insert into tds_dead_letter_queue (original_queue_id, queue_id, event_id, organization_id, event_type, entity_id,
+                                       kind, payload, attempt_count, error_tag, last_error)
+    select id, id, event_id, organization_id, event_type, entity_id, 'failed', ${payload}::json, 3, error_tag, error_message
+    from event returning id`.execute(db);
+  const [row] = rows;
+  if (!row) throw new Error('no dead letter was added');
+  return row.id;
+}
+
+/** A firing alert; returns its id. */
+export async function addAlert(db: TestDatabase['db']): Promise<string> {
+  const rule = `rule-${randomUUID()}`;
+  const { id } = await db
+    .insertInto('tds_alerts')
+    .values({
+      rule,
+      title: 'Queue Backlog Warning',
+      severity: 'warning',
+      message: 'Many wait. Do something.',
+      value: 600,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  return id;
+}

@@ -15,7 +15,7 @@ export const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-const HEADERS = {
+export const SECURITY_HEADERS = {
   'content-security-policy': CONTENT_SECURITY_POLICY,
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
@@ -43,7 +43,7 @@ export function addHeaders(api: Api): void {
     done(null, payload);
   });
   api.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-request-id', request.id).headers(HEADERS);
+    reply.header('x-request-id', request.id).headers(SECURITY_HEADERS);
     done(request.raw.rawHeaders.length > 2 * MAX_HEADERS ? tooManyHeaders() : undefined);
   });
 }

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '../../log.ts';
 import type { Api } from '../deps.ts';
 import { PROBLEM_TYPE, Problem, problemText, toProblem } from '../problem.ts';
+import { SECURITY_HEADERS } from './headers.ts';
 
 /**
  * Every error of every route leaves as a problem (RFC 9457); unknown paths are 404, known paths with another method 405.
@@ -20,7 +21,12 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   const problem = toProblem(error);
   if (problem.status === 500) log.error({ component: 'http', request_id: request.id, error }, 'unexpected error');
   request.problem = problem.code;
-  return reply.code(problem.status).headers(problem.headers).type(PROBLEM_TYPE).send(problemText(problem, request.id));
+  // The headers here too: an unreadable URL is answered before any hook has run.
+  return reply
+    .code(problem.status)
+    .headers({ ...SECURITY_HEADERS, 'x-request-id': request.id, ...problem.headers })
+    .type(PROBLEM_TYPE)
+    .send(problemText(problem, request.id));
 }
 
 function unknownPath(): Problem {

@@ -64,7 +64,8 @@ export const RULES: readonly Rule[] = [
     title: 'Stuck Events Detected',
     severity: 'warning',
     threshold: 0,
-    message: (n) => `${n} ${n === 1 ? 'event has' : 'events have'} been processing for over an hour. Check the workers.`,
+    message: (n) =>
+      `${n} ${n === 1 ? 'event has' : 'events have'} been processing for over an hour. Check the workers.`,
   },
   {
     rule: 'failure_rate_critical',
