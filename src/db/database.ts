@@ -66,8 +66,7 @@ function surviveLostConnections(pool: pg.Pool, log: Logger | undefined): void {
 
 /**
  * After 'Query read timeout' the client still waits for the old answer and every later statement queues behind it
- * (node-postgres #3399), yet Kysely returns it to the pool as if healthy. Destroying its socket makes the pool
- * replace it.
+ * (node-postgres #3399), yet Kysely returns it to the pool as if healthy. A client that is ending is not taken back.
  */
 function destroyAfterTimeout(client: pg.PoolClient): void {
   const query = client.query.bind(client) as (...args: unknown[]) => unknown;
@@ -80,9 +79,7 @@ function destroyAfterTimeout(client: pg.PoolClient): void {
 }
 
 function dropIfTimedOut(client: pg.PoolClient, error: Error): void {
-  if (error.message !== 'Query read timeout') return;
-  const { connection } = client as unknown as { connection: { stream: { destroy(): void } } };
-  connection.stream.destroy();
+  if (error.message === 'Query read timeout') void (client as unknown as pg.Client).end();
 }
 
 async function closeOnce(db: Database, pool: pg.Pool): Promise<void> {
