@@ -1,9 +1,11 @@
 /** The whole way of a webhook through the real processes: from Zoho's request to the mirrored row. */
+import path from 'node:path';
 import t from 'tap';
 import { expectedRow, parseExactly, pick } from './pipeline/exact.ts';
+import { killApiAt, killWorkerAt, sendAll } from './pipeline/kill.ts';
 import { asJsonb, deliver, deliverInOrder, FORM, mirrored, settled } from './pipeline/zoho.ts';
-import { type System, startSystem } from './system.ts';
 import { sample, sampleBody } from './samples.ts';
+import { type System, startSystem } from './system.ts';
 
 const system = await startSystem(t);
 
@@ -161,3 +163,40 @@ t.test('a delete leaves a tombstone that only a newer version revives', async (t
     t.same(await states(system, organization), ['draft'], 'a newer one does');
   }
 });
+
+t.test('kill -9 of worker and API in the middle of 500 events loses none and applies none twice', async (t) => {
+  const settings = { HANDLERS_DIR: path.join(import.meta.dirname, 'pipeline/effects'), LEASE_SECONDS: '2' };
+  const system = await startSystem(t, settings);
+  const onItsDatabase = { ...settings, DATABASE_URL: system.url };
+  await system.pool.query('create table protected_effects (event_id uuid primary key)');
+  await system.pool.query('create table appended_effects (event_id uuid)');
+
+  const deliveries = hundredInvoicesInFiveVersions();
+  const answered: string[] = [];
+  await Promise.all([
+    sendAll(system, deliveries, answered),
+    killApiAt(t, system, onItsDatabase, [100, 200, 350], () => answered.length),
+    killWorkerAt(t, system, onItsDatabase, [50, 150, 300]),
+  ]);
+  await settled(system, 60_000);
+
+  t.equal(new Set(answered).size, 500, 'every delivery has an id of its own');
+  const ids = async (query: string) => (await system.pool.query(query)).rows.map(({ event_id }) => event_id).sort();
+  t.same(await ids('select event_id from tds_inbox_events'), answered.sort(), 'the inbox holds these and no others');
+  t.same(await ids('select event_id from appended_effects'), answered, 'each had its effect once');
+  t.same(await ids("select event_id from tds_sync_queue where status = 'completed'"), answered, 'and is completed');
+  const final = await system.pool.query("select from books_records where record ->> 'status' = 'version 5'");
+  t.equal(final.rowCount, 100, 'every record stands at its newest version');
+});
+
+function hundredInvoicesInFiveVersions() {
+  return Array.from({ length: 500 }, (_, n) => {
+    const version = 1 + Math.floor(n / 100);
+    const last_modified_time = `2026-06-09T09:4${version}:00-0400`;
+    return {
+      body: {
+        invoice: { invoice_id: `395000000020${3000 + (n % 100)}`, status: `version ${version}`, last_modified_time },
+      },
+    };
+  });
+}
