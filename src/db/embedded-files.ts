@@ -30,17 +30,24 @@ export type Home = {
 
 /** Makes the home directory, private to the user who runs the server. */
 export function openHome(home: string): Home {
-  const dir = makePrivate(path.resolve(home));
+  const dir = makePrivate(resolveLinks(home));
   const reachable = spawnSync('/usr/bin/test', ['-x', dir], RUN).status === 0;
   return { dir, data: path.join(dir, 'data'), socketDir: findSocketDir(dir, reachable), reachable };
 }
 
+/** The home itself may be a symbolic link that its user made. */
+function resolveLinks(home: string): string {
+  return fs.existsSync(home) ? fs.realpathSync(home) : path.resolve(home);
+}
+
+/** Makes a directory for the server's user, or accepts one that is there; never one that somebody else put there. */
 function makePrivate(dir: string): string {
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
-  if (IDENTITY.uid !== undefined) fs.chownSync(dir, IDENTITY.uid, IDENTITY.gid);
-  const { uid } = fs.statSync(dir);
-  if (uid !== (IDENTITY.uid ?? process.getuid?.()))
-    throw new Error(`${dir} belongs to another user (uid ${uid}): remove it or choose another TDS_DATA_DIR`);
+  const { uid: self = process.getuid?.(), gid } = IDENTITY;
+  const found = fs.lstatSync(dir); // a symbolic link in a shared directory leads to where its owner wants us
+  const ours = found.isDirectory() && (found.uid === self || found.uid === process.getuid?.());
+  if (!ours) throw new Error(`${dir} belongs to another user (uid ${found.uid}): remove it or set TDS_DATA_DIR`);
+  if (self !== undefined && gid !== undefined) fs.chownSync(dir, self, gid);
   return dir;
 }
 
