@@ -78,12 +78,15 @@ function createInstance({ config, log }: Deps): Api {
  * and without the scheme and host that a request to a proxy carries (RFC 9112, 3.2.2).
  */
 function localUrl({ url = '/' }: IncomingMessage, basePath: string): string {
-  const path = url.replace(/^https?:\/\/[^/?]*/i, '') || '/';
+  const path = url.replace(/^https?:\/\/[^/?]*/i, '').replace(LEFT_BY_ZOHO, '') || '/';
   if (!basePath || !path.startsWith(basePath)) return path;
   const rest = path.slice(basePath.length);
   if (rest === '' || rest.startsWith('?')) return `/${rest}`;
   return rest.startsWith('/') ? rest : path;
 }
+
+/** Zoho can leave these at the end of the configured URL. The look-behind keeps a URL of nothing but `&` linear. */
+const LEFT_BY_ZOHO = /(?<![?&])[?&]+$/;
 
 const MAX_CONNECTIONS = 4000;
 
