@@ -43,8 +43,8 @@ async function handleBatch(events: QueuedEvent[], { trx }: HandlerContext): Prom
  * Judges and writes a batch in one statement; the records never pass through Node.
  *
  * Events of one entity are folded in order of arrival, each against the row its predecessor would have left, so that
- * the result does not depend on how events happen to be cut into batches. `distinct on (newest version)` is simpler
- * and as fast, but loses a delete behind a record that Zoho's clock dates into our future.
+ * the result does not depend on how events happen to be cut into batches. `distinct on` the newest version would be
+ * simpler, but loses a delete behind a record that Zoho's clock dates into our future.
  *
  * `offset 0` keeps the planner from merging a subquery: the first would become a scan of the whole inbox (it takes 500
  * look-ups for dearer than they are), the verdict would be computed once for each column that asks for it.
