@@ -86,6 +86,13 @@ t.test('an event in processing for more than an hour is stuck', async (t) => {
   t.same((await titles(db)).active, ['Stuck Events Detected']);
 });
 
+t.test('an event that says processing though no worker holds it is stuck too', async (t) => {
+  await processing(db, '2 hours');
+  await sql`truncate tds_queue_claims`.execute(db);
+  await evaluateAlerts(db);
+  t.same((await titles(db)).active, ['Stuck Events Detected']);
+});
+
 t.test('of many evaluators at once only one acts', async (t) => {
   await setPending(db, 600);
   const changes = await Promise.all(Array.from({ length: 8 }, () => evaluateAlerts(db)));
