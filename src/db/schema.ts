@@ -196,6 +196,7 @@ export type BooksRecords = {
   module: string;
   entity_id: string;
   version: OptionalTimestamp;
+  received_at: GeneratedTimestamp;
   deleted_at: OptionalTimestamp;
   record: Json;
   event_id: Optional<string>;
