@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { ConfigError, describeConfig, loadConfig, SETTINGS } from '../src/config.ts';
@@ -60,7 +59,7 @@ t.test('two secrets are both live, the newest first', async (t) => {
 });
 
 t.test('secrets may stand in files, but not in both places', async (t) => {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'tds-config-')), 'secret');
+  const file = path.join(t.testdir(), 'secret');
   writeFileSync(file, `${SECRET}\n`);
   t.strictSame(loadConfig({ ZOHO_WEBHOOK_SECRET_FILE: file }).webhookSecrets, [SECRET]);
   t.match(problemsOf({ ZOHO_WEBHOOK_SECRET_FILE: file, ZOHO_WEBHOOK_SECRET: SECRET }), [/both set: remove one/]);

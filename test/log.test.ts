@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, openSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import t from 'tap';
@@ -10,7 +9,7 @@ import { waitFor } from './helper.ts';
 
 /** Writes with a logger to a file and returns the lines. */
 function written(write: (log: Logger) => void, options: LogOptions & { level?: string } = {}): string[] {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'tds-log-')), 'log');
+  const file = path.join(t.testdir(), 'log');
   write(createLogger('tds-core-api', options.level, { ...options, fd: openSync(file, 'a') }));
   return readFileSync(file, 'utf8').split('\n').slice(0, -1);
 }
