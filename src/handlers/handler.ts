@@ -2,6 +2,7 @@ import type { Transaction } from 'kysely';
 import type { Schema } from '../db/schema.ts';
 import type { Logger } from '../log.ts';
 import type { ClaimedEvent } from '../queue/event.ts';
+import type { RateLimit } from '../queue/rate-limit.ts';
 
 export type QueuedEvent = ClaimedEvent;
 
@@ -23,6 +24,11 @@ export type Handler = {
   eventTypes: string[];
   /** Default 30,000. */
   timeoutMs?: number;
+  /**
+   * At most `max` calls in `durationMs`, of all workers together. Events beyond it wait, at no cost of an attempt. A
+   * set is one call. Windows are fixed: around the end of one, twice `max` calls may come close together.
+   */
+  rateLimit?: RateLimit;
   /** One event at a time. */
   handle?(event: QueuedEvent, context: HandlerContext): Promise<unknown>;
   /**

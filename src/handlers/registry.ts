@@ -8,11 +8,13 @@ export class Registry {
   readonly handlers: readonly Handler[];
   /** True when every handler takes sets: then nothing has to run one event at a time. */
   readonly allTakeSets: boolean;
+  readonly anyLimited: boolean;
   readonly #byType = new Map<string, readonly Handler[]>();
 
   constructor(handlers: readonly Handler[]) {
     this.handlers = handlers;
     this.allTakeSets = handlers.every(takesSets);
+    this.anyLimited = handlers.some((handler) => handler.rateLimit !== undefined);
   }
 
   /** In the order in which they run. */
@@ -65,11 +67,13 @@ async function loadHandler(file: string): Promise<Handler> {
 
 function whatIsWrong(handler: Partial<Handler> | undefined): string | undefined {
   if (typeof handler !== 'object' || handler === null) return 'has no default export with eventTypes and handle()';
-  const { eventTypes, timeoutMs, handle, handleBatch } = handler;
+  const { eventTypes, timeoutMs, rateLimit, handle, handleBatch } = handler;
   const isPattern = (type: unknown) => typeof type === 'string' && /^(\*|[\w-]+\.(\*|[\w-]+))$/.test(type);
   if (!Array.isArray(eventTypes) || eventTypes.length === 0 || !eventTypes.every(isPattern))
     return "needs eventTypes such as ['invoice.updated'], ['invoice.*'] or ['*']";
   if (typeof handle !== 'function' && typeof handleBatch !== 'function') return 'needs a function handle(event, ctx)';
   if (timeoutMs !== undefined && !(timeoutMs > 0)) return 'needs a timeoutMs above 0';
+  if (rateLimit !== undefined && !(rateLimit?.max >= 1 && rateLimit.durationMs >= 1))
+    return 'needs a rateLimit such as { max: 100, durationMs: 60_000 }';
   return undefined;
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { ClientBase } from 'pg';
 import { ClaimedEvent, type ClaimedRow } from './event.ts';
 
@@ -10,6 +9,8 @@ export type ClaimOptions = {
   siblings: 'together' | 'each';
   /** Only a suspect of a crash, which must be the only event in its worker's hands. */
   alone?: boolean;
+  /** Only events of these entities, in their order; those of others do not count. */
+  entityKeys?: string[];
   withPayload: boolean;
 };
 
@@ -33,20 +34,23 @@ export function newLowWater(): LowWater {
  * and cannot be locked: then the entity is left alone (`contested`).
  */
 export async function claim(client: ClientBase, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {
-  const { alone = false, withPayload } = options;
+  const { alone = false, entityKeys, withPayload } = options;
   const siblings = alone ? 'each' : options.siblings;
-  const values = [options.workerId, options.limit, low.priority, low.arrival, low.claimXid];
+  const head = alone ? 'alone' : entityKeys ? 'entities' : 'first';
   const { rows } = await client.query<ClaimedRow>({
-    name: `claim ${alone} ${siblings} ${withPayload}`,
-    text: claimSql(alone, siblings, withPayload),
-    values: siblings === 'each' ? values : [...values, randomUUID()],
+    name: `claim ${head} ${siblings} ${withPayload}`,
+    text: claimSql(head, siblings, withPayload),
+    values: [
+      ...[options.workerId, options.limit, low.claimXid],
+      ...(head === 'entities' ? [entityKeys] : [low.priority, low.arrival]),
+    ],
     rowMode: 'array',
     types: { getTypeParser: () => (text: string) => text },
   });
   const events = rows.map((row) => new ClaimedEvent(row));
   const first = events[0];
   // The first of this claim, not the last: a batch that is being committed right now may hold lower arrivals.
-  if (first && !alone) Object.assign(low, { priority: first.priority, arrival: first.arrival });
+  if (first && head === 'first') Object.assign(low, { priority: first.priority, arrival: first.arrival });
   return events;
 }
 
@@ -60,21 +64,16 @@ export async function refreshLowWater(client: ClientBase, low: LowWater): Promis
 
 // entity_key <> all (…) is hashed by PostgreSQL 15. The `not exists` are one index probe per candidate.
 // `locked` goes by ctid, so it locks just the rows that `chosen` saw.
-const claimSql = (alone: boolean, siblings: ClaimOptions['siblings'], withPayload: boolean) => `
-with head as materialized (
-  select r.entity_key from tds_queue_ready r
-  where (r.priority, r.arrival) >= ($3::int, $4::bigint) and ${alone ? FIRST_AND_ALONE : 'not r.alone'}
-    and not (select paused from tds_queue_state)
-    and r.entity_key <> all (array(select unnest(entity_keys) from tds_queue_claims where claim_xid >= $5::bigint))
-    and not exists (select from tds_queue_delayed d where d.entity_key = r.entity_key)
-  order by ${alone ? 'r.arrival' : 'r.priority, r.arrival'} limit $2),
+// `(select gen_random_uuid())` is one lease for all: PostgreSQL evaluates a subquery that depends on nothing once.
+const claimSql = (head: keyof typeof HEADS, siblings: ClaimOptions['siblings'], withPayload: boolean) => `
+with head as materialized (${HEADS[head]}),
 waiting as (
   select w.tid, w.arrival, w.entity_key, bool_or(w.alone) over (partition by w.entity_key order by w.arrival) as alone
   from (select distinct entity_key from head) k cross join lateral (
     select r.ctid as tid, r.arrival, r.entity_key, r.alone from tds_queue_ready r
     where r.entity_key = k.entity_key order by r.arrival limit ${siblings === 'each' ? 1 : '$2'}) w),
 chosen as materialized (
-  select tid, entity_key from waiting where ${alone ? 'alone' : 'not alone'} order by arrival limit $2),
+  select tid, entity_key from waiting where ${head === 'alone' ? 'alone' : 'not alone'} order by arrival limit $2),
 locked as materialized (
   select r.ctid as tid from tds_queue_ready r
   where r.ctid = any (array(select tid from chosen)) for update skip locked),
@@ -85,7 +84,7 @@ mine as (
   where r.ctid = any (array(select tid from chosen where entity_key not in (select entity_key from contested)))
   returning r.queue_id),
 leased as materialized (
-  select queue_id, ${siblings === 'each' ? 'gen_random_uuid()' : '$6::uuid'} as lease from mine),
+  select queue_id, ${siblings === 'each' ? 'gen_random_uuid()' : '(select gen_random_uuid())'} as lease from mine),
 claimed as (
   update tds_sync_queue q set status = 'processing', lease = m.lease, started_at = statement_timestamp()
   from leased m where q.id = m.queue_id and q.status in ('pending', 'retry')
@@ -97,10 +96,26 @@ held as (
 select c.id, c.event_id, c.organization_id, c.event_type, c.entity_id, c.arrival, c.priority, c.attempt_count,
        c.dead_letter_id, i.source, extract(epoch from i.version) * 1000, extract(epoch from i.received_at) * 1000,
        ${withPayload ? 'p.payload::text' : 'null'}, (select claim_xid from held limit 1), c.lease,
-       i.quarantine_reason
+       i.quarantine_reason, c.entity_key
 from claimed c left join tds_inbox_events i using (event_id)
 ${withPayload ? 'left join tds_inbox_payloads p using (event_id)' : ''}
 order by c.priority, c.arrival`;
 
-const FIRST_AND_ALONE = `r.alone and not exists (
-      select from tds_queue_ready e where e.entity_key = r.entity_key and e.arrival < r.arrival)`;
+const MAY_RUN = `not (select paused from tds_queue_state)
+    and r.entity_key <> all (array(select unnest(entity_keys) from tds_queue_claims where claim_xid >= $3::bigint))
+    and not exists (select from tds_queue_delayed d where d.entity_key = r.entity_key)`;
+
+/** Whose events may be claimed: those at the head of the queue, the oldest suspects, or those that were asked for. */
+const HEADS = {
+  first: `
+  select r.entity_key from tds_queue_ready r
+  where (r.priority, r.arrival) >= ($4::int, $5::bigint) and not r.alone and ${MAY_RUN}
+  order by r.priority, r.arrival limit $2`,
+  alone: `
+  select r.entity_key from tds_queue_ready r
+  where (r.priority, r.arrival) >= ($4::int, $5::bigint) and r.alone and ${MAY_RUN} and not exists (
+      select from tds_queue_ready e where e.entity_key = r.entity_key and e.arrival < r.arrival)
+  order by r.arrival limit $2`,
+  entities: `
+  select r.entity_key from unnest($4::bigint[]) as r (entity_key) where ${MAY_RUN}`,
+};

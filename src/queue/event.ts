@@ -7,6 +7,8 @@ export class ClaimedEvent {
   readonly organizationId: string;
   readonly eventType: string;
   readonly entityId: string | null;
+  /** Hash of organization, module and entity id, as decimal text. */
+  readonly entityKey: string;
   /** Order of arrival among all events, as decimal text. */
   readonly arrival: string;
   readonly priority: number;
@@ -41,6 +43,7 @@ export class ClaimedEvent {
     this.receivedAt = new Date(Number(row[11]));
     this.payloadText = row[12];
     this.quarantineReason = row[15];
+    this.entityKey = row[16];
   }
 
   get module(): string {
@@ -86,4 +89,5 @@ export type ClaimedRow = [
   claimXid: string,
   lease: string,
   quarantineReason: string | null,
+  entityKey: string,
 ];

@@ -103,7 +103,7 @@ async function orphanedClaims(client: PoolClient, leaseSeconds: number): Promise
 async function lockHeldEvents(client: PoolClient, workerId: string, leases: string[] | null): Promise<ClaimedEvent[]> {
   const { rows } = await client.query<ClaimedRow>({
     text: `select q.id, q.event_id, q.organization_id, q.event_type, q.entity_id, q.arrival, q.priority, q.attempt_count,
-             q.dead_letter_id, null, null, 0, null, c.claim_xid, q.lease, null
+             q.dead_letter_id, null, null, 0, null, c.claim_xid, q.lease, null, q.entity_key
            from tds_queue_claims c join tds_sync_queue q on q.id = any (c.queue_ids) and q.lease = c.lease
            where c.worker_id = $1 and ($2::uuid[] is null or c.lease = any ($2)) and q.status = 'processing'
            order by q.id for update of q`,

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import type { Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
+import type { Dispatcher } from '../queue/dispatch.ts';
 import type { RetryPolicy } from '../queue/retry.ts';
 
 /** A point at which a fault test may kill the process (TDS_CRASH_AT). */
@@ -11,6 +12,7 @@ export type Crew = {
   workerId: string;
   pool: Pool;
   registry: Registry;
+  dispatcher: Dispatcher;
   policy: RetryPolicy;
   log: Logger;
   crash(point: CrashPoint): void;

@@ -5,6 +5,7 @@ import { TaggedError } from '../errors.ts';
 import type { QueuedEvent } from '../handlers/handler.ts';
 import { finish, StaleLease } from '../queue/finish.ts';
 import { transition } from '../queue/state.ts';
+import { admit, TooManyCalls } from './admit.ts';
 import type { Crew } from './crew.ts';
 import { runOnOne, runOnSet } from './run-handlers.ts';
 import { letGoOf, logAttempt, logSet, logStale, outcomeOf, settle } from './settle.ts';
@@ -38,6 +39,7 @@ export function giveBack(crew: Crew, event: QueuedEvent, signal: AbortSignal): P
 
 async function attemptOne(crew: Crew, event: QueuedEvent, signal: AbortSignal, elapsed: () => number): Promise<void> {
   refuseQuarantined(event);
+  await admit(crew, [event]);
   let labels = new Map<string, string>();
   const lazy = new LazyTransaction(crew.pool, async (client) => {
     labels = await runOnSet(crew, client, [event], signal);
@@ -81,7 +83,8 @@ export async function executeSet<T>(
 
 /** Halves run one after the other: the events of an entity stay in order. */
 async function endEach(crew: Crew, events: QueuedEvent[], signal: AbortSignal, error: unknown): Promise<void> {
-  if (events.length === 1 || signal.aborted || isWeather(error)) {
+  const nobodysFault = signal.aborted || isWeather(error) || error instanceof TooManyCalls;
+  if (events.length === 1 || nobodysFault) {
     for (const event of events) await settle(crew, event, outcomeOf(error), 0, { keepClaims: true, signal });
     return;
   }
@@ -100,6 +103,7 @@ async function attemptSet<T>(
 ): Promise<T | undefined> {
   const started = performance.now();
   for (const event of events) refuseQuarantined(event);
+  await admit(crew, events);
   const { ends, result } = await inTransaction(crew.pool, async (client) => {
     const labels = await runOnSet(crew, client, events, signal);
     crew.crash('after_effect');

@@ -1,10 +1,10 @@
 import type { PoolClient } from 'pg';
 import { onClient } from '../db/transaction.ts';
 import type { QueuedEvent } from '../handlers/handler.ts';
-import { type ClaimOptions, claim, newLowWater, refreshLowWater } from '../queue/claim.ts';
+import { type ClaimOptions, newLowWater, refreshLowWater } from '../queue/claim.ts';
+import { Wakeup } from '../wakeup.ts';
 import { type Crew, Interrupted } from './crew.ts';
 import { executeOne, executeSet, giveBack } from './execute.ts';
-import { Wakeup } from './wakeup.ts';
 
 export type LoopOptions = {
   /** Events handled one at a time, at once: WORKER_CONCURRENCY. */
@@ -58,9 +58,11 @@ export class Loop {
   start(): void {
     const lanes = this.#crew.registry.allTakeSets ? LANES : 1;
     for (let lane = 0; lane < lanes; lane += 1) this.#lanes.push(this.#lane());
+    this.#crew.dispatcher.start(() => this.#wakeup.wake());
   }
 
   wake(): void {
+    this.#crew.dispatcher.wake();
     this.#wakeup.wake();
   }
 
@@ -79,10 +81,12 @@ export class Loop {
   async stop(drainMs: number): Promise<void> {
     this.#stopping = true;
     this.#wakeup.wake();
+    const nothingNew = this.#crew.dispatcher.stop();
     const deadline = setTimeout(() => this.#interrupt.abort(new Interrupted('shutdown')), drainMs);
     await Promise.all(this.#lanes);
     await Promise.all(this.#slots);
     await this.#suspects;
+    await nothingNew;
     clearTimeout(deadline);
   }
 
@@ -128,8 +132,13 @@ export class Loop {
       this.#report(error);
       return undefined;
     } finally {
-      for (const event of events) this.#inHand.delete(event);
+      this.#letGo(events);
     }
+  }
+
+  #letGo(events: QueuedEvent[]): void {
+    for (const event of events) this.#inHand.delete(event);
+    this.#crew.dispatcher.ended(events);
   }
 
   /** What failed even after every attempt to end it. The sweep gives back what we no longer know of. */
@@ -142,7 +151,7 @@ export class Loop {
     const slot = run(this.#crew, event, this.#interrupt.signal)
       .catch((error) => this.#report(error))
       .finally(() => {
-        this.#inHand.delete(event);
+        this.#letGo([event]);
         this.#slots.delete(slot);
         this.#wakeup.wake();
       });
@@ -152,7 +161,8 @@ export class Loop {
   async #claim(alone = false): Promise<QueuedEvent[]> {
     this.#claiming += 1;
     try {
-      const events = await onClient(this.#crew.pool, (client) => claim(client, this.#low, this.#claimOptions(alone)));
+      const { pool, dispatcher } = this.#crew;
+      const events = await onClient(pool, (client) => dispatcher.claim(client, this.#low, this.#claimOptions(alone)));
       for (const event of events) this.#inHand.add(event);
       return events;
     } finally {
@@ -162,7 +172,7 @@ export class Loop {
 
   async #claimNext(client: PoolClient): Promise<QueuedEvent[] | undefined> {
     if (this.#stopping || this.#suspects) return undefined;
-    const events = await claim(client, this.#low, this.#claimOptions(false));
+    const events = await this.#crew.dispatcher.claim(client, this.#low, this.#claimOptions(false));
     return events.length > 0 ? events : undefined;
   }
 
@@ -193,7 +203,7 @@ export class Loop {
     while (!this.#stopping) {
       const [event] = await this.#claim(true);
       if (!event) return;
-      await executeOne(this.#crew, event, this.#interrupt.signal).finally(() => this.#inHand.delete(event));
+      await executeOne(this.#crew, event, this.#interrupt.signal).finally(() => this.#letGo([event]));
     }
   }
 }

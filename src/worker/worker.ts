@@ -4,6 +4,7 @@ import { openDatabase } from '../db/database.ts';
 import { mirror } from '../handlers/mirror.ts';
 import { loadHandlers, Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
+import { createDispatcher } from '../queue/dispatch.ts';
 import type { Part } from '../shutdown.ts';
 import type { CrashPoint, Crew } from './crew.ts';
 import { Lifeline } from './lifeline.ts';
@@ -23,9 +24,11 @@ export async function createWorker(config: Config & { databaseUrl: string }, log
     idleInTransactionTimeoutMs: leaseSeconds * 1000,
     log,
   });
+  const workerId = randomUUID();
   const crew: Crew = {
-    workerId: randomUUID(),
+    workerId,
     pool,
+    dispatcher: await createDispatcher({ ...config, pool, workerId, log }),
     registry: new Registry(handlers),
     policy: {
       maxAttempts: config.maxAttempts,

@@ -1,0 +1,178 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClientBase } from 'pg';
+import { onClient } from '../db/transaction.ts';
+import { Wakeup } from '../wakeup.ts';
+import { type Announcement, Channel } from './bullmq.ts';
+import { type ClaimOptions, claim, type LowWater } from './claim.ts';
+import type { Dispatcher, DispatchOptions } from './dispatch.ts';
+import type { ClaimedEvent } from './event.ts';
+import { promote } from './promote.ts';
+import { type CallCount, countCallInPostgres } from './rate-limit.ts';
+import { Relay } from './relay.ts';
+
+const RECONNECT_MS = 500;
+const RELAY_POLL_MS = 1000;
+const RELAY_GAP_MS = 20;
+const LOOK_MS = 5000;
+
+/**
+ * Workers on many hosts, without each of them searching the queue: one worker's relay announces in Redis whose turn
+ * it is, and a worker with free hands takes announcements and claims just those entities in PostgreSQL.
+ *
+ * Redis may lose, repeat or reorder all of it. While it is away every worker claims as it would without Redis; a
+ * worker that hears nothing for 5 s looks for itself too; and what waits is announced anew (relay.ts).
+ */
+export class RedisDispatcher implements Dispatcher {
+  readonly #options: DispatchOptions & { redisUrl: string };
+  /** Entities that may have something for us. A guess too many costs two index probes. */
+  readonly #entities = new Set<string>();
+  readonly #relayWakeup = new Wakeup();
+  readonly #demandWakeup = new Wakeup();
+  readonly #stopped = new AbortController();
+  #onWork: () => void = () => {};
+  #channel: Channel | undefined;
+  #relaying = false;
+  #downSince: number | undefined;
+  #demand = 0;
+  #delayedIsDue = false;
+  #lookedAt = 0;
+  #running: Promise<void> | undefined;
+
+  constructor(options: DispatchOptions & { redisUrl: string }) {
+    this.#options = options;
+  }
+
+  start(onWork: () => void): void {
+    this.#onWork = onWork;
+    this.#running ??= this.#live();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    if (this.#relaying) await this.#channel?.leaveRelay().catch(() => {});
+    this.#channel?.close();
+    await this.#running;
+  }
+
+  wake(): void {
+    this.#relayWakeup.wake();
+  }
+
+  ended(events: ClaimedEvent[]): void {
+    for (const { entityKey } of events) this.#entities.add(entityKey);
+  }
+
+  async countCall(name: string, durationMs: number): Promise<CallCount> {
+    const counted = await this.#channel?.countCall(name, durationMs).catch(() => undefined);
+    return counted ?? countCallInPostgres(this.#options.pool, name, durationMs);
+  }
+
+  async claim(client: ClientBase, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {
+    if (options.alone || !this.#channel || this.#isTimeToLook()) return claim(client, low, options);
+    let events: ClaimedEvent[] = [];
+    while (events.length === 0 && this.#entities.size > 0) events = await this.#claimKnown(client, low, options);
+    this.#ask(options.limit - events.length);
+    return events;
+  }
+
+  #isTimeToLook(): boolean {
+    if (this.#entities.size > 0 || performance.now() - this.#lookedAt < LOOK_MS) return false;
+    this.#lookedAt = performance.now();
+    return true;
+  }
+
+  async #claimKnown(client: ClientBase, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {
+    // Twice the limit: half of them are entities whose last event we have just ended.
+    const entityKeys = [...this.#entities].slice(0, options.limit * 2);
+    for (const key of entityKeys) this.#entities.delete(key);
+    try {
+      if (this.#delayedIsDue) await promote(client);
+      this.#delayedIsDue = false;
+      const events = await claim(client, low, { ...options, entityKeys });
+      if (events.length >= options.limit) this.#keepUnserved(entityKeys, events);
+      return events;
+    } catch (error) {
+      for (const key of entityKeys) this.#entities.add(key);
+      throw error;
+    }
+  }
+
+  #keepUnserved(entityKeys: string[], events: ClaimedEvent[]): void {
+    const served = new Set(events.map((event) => event.entityKey));
+    for (const key of entityKeys) if (!served.has(key)) this.#entities.add(key);
+  }
+
+  /** Takes no more from Redis than there are free hands: what we held back, another worker could be doing. */
+  #ask(wanted: number): void {
+    if (wanted <= 0) return;
+    this.#demand = wanted;
+    this.#demandWakeup.wake();
+  }
+
+  /** One channel after the other, each used until something about it fails. */
+  async #live(): Promise<void> {
+    while (!this.#stopped.signal.aborted) {
+      try {
+        this.#channel = await Channel.open(this.#options.redisUrl, this.#options.workerId);
+        this.#logUp();
+        await Promise.race([this.#relay(this.#channel), this.#receive(this.#channel)]);
+      } catch (error) {
+        this.#logDown(error);
+      }
+      this.#channel?.close();
+      this.#channel = undefined;
+      this.#relaying = false;
+      this.#onWork();
+      await sleep(RECONNECT_MS, undefined, { signal: this.#stopped.signal }).catch(() => {});
+    }
+  }
+
+  async #relay(channel: Channel): Promise<void> {
+    const relay = new Relay();
+    while (this.#channel === channel) {
+      this.#relaying = await channel.holdRelay();
+      const announcements = this.#relaying ? await this.#waiting(relay) : [];
+      await channel.announce(announcements);
+      if (announcements.length === 0) await this.#relayWakeup.sleep(RELAY_POLL_MS);
+      await sleep(RELAY_GAP_MS);
+    }
+  }
+
+  /** None while PostgreSQL is away: that is no reason to give up Redis. */
+  async #waiting(relay: Relay): Promise<Announcement[]> {
+    return onClient(this.#options.pool, (client) => relay.waiting(client)).catch((error: unknown) => {
+      this.#options.log.warn({ component: 'dispatch', error }, 'reading what has to be announced failed');
+      return [];
+    });
+  }
+
+  async #receive(channel: Channel): Promise<void> {
+    while (this.#channel === channel) {
+      if (this.#demand === 0) {
+        await this.#demandWakeup.sleep(RELAY_POLL_MS);
+        continue;
+      }
+      const received = await channel.receive(this.#demand);
+      this.#demand = Math.max(0, this.#demand - received.length);
+      for (const { entityKey, wasDelayed } of received) {
+        this.#entities.add(entityKey);
+        this.#delayedIsDue ||= wasDelayed;
+      }
+      if (received.length > 0) this.#onWork();
+    }
+  }
+
+  #logUp(): void {
+    if (this.#downSince === undefined) return;
+    const seconds = Math.round((performance.now() - this.#downSince) / 1000);
+    this.#options.log.info({ component: 'dispatch', seconds }, 'Redis is back, dispatching through it again');
+    this.#downSince = undefined;
+  }
+
+  /** Once per outage. */
+  #logDown(error: unknown): void {
+    if (this.#stopped.signal.aborted || this.#downSince !== undefined) return;
+    this.#downSince = performance.now();
+    this.#options.log.warn({ component: 'dispatch', error }, 'Redis is away, claiming from PostgreSQL directly');
+  }
+}
