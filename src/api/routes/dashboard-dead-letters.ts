@@ -81,7 +81,9 @@ function retryRoute(api: Api, { db }: Deps): void {
 }
 
 function notRetryable(): Problem {
-  const detail =
-    'It is not open any more (somebody has just retried it) or it was quarantined and cannot be processed.';
-  return new Problem(409, 'not_retryable', `${detail} Reload dashboard/dead-letter.`);
+  return new Problem(
+    409,
+    'not_retryable',
+    'It is not open any more: somebody has just retried it. Reload dashboard/dead-letter.',
+  );
 }
