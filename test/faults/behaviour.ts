@@ -1,0 +1,91 @@
+/** What the test handlers do with an event: misbehave as its payload says, and leave a mark in two tables. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import type { HandlerContext, QueuedEvent } from '../../src/handlers/handler.ts';
+
+export type Behaviour = {
+  /** Waits before the first write, heeding the signal. */
+  waitMs?: number;
+  /** Waits after the writes, inside the transaction. */
+  holdMs?: number;
+  /** Blocks the whole event loop, like a long garbage collection. */
+  blockMs?: number;
+  /** Never returns. */
+  hang?: boolean;
+  /** Works on for so long and ignores the signal. */
+  churnMs?: number;
+  /** Kills the process: abort(), or memory until the heap is full. */
+  die?: 'abort' | 'memory';
+  /** Updates these two rows of fault_rows, in this order, with a pause between. */
+  lock?: [number, number];
+  /** Fails with a serialization failure at every second call. */
+  serialization?: boolean;
+  /** Calls this URL with the signal. */
+  fetch?: string;
+};
+
+type Payload = { fault_key: string; fault?: Behaviour };
+
+/** The tables of the handler. `fault_log` has no constraint: what is applied twice shows there. */
+export const EFFECT_TABLES = `
+create table fault_effects (event_id uuid not null, effect_key text not null, unique (event_id, effect_key));
+create table fault_log (seq bigint generated always as identity, event_id uuid not null, effect_key text not null,
+  entity_id text, arrival bigint not null, attempt int not null, pid int not null, at timestamptz default clock_timestamp());
+create table fault_rows (id int primary key, value bigint not null default 0);
+insert into fault_rows select generate_series(1, 2);
+create sequence fault_calls;
+create function fault_serialization() returns void language plpgsql as $$
+begin
+  if nextval('fault_calls') % 2 = 1 then raise exception 'made up' using errcode = '40001'; end if;
+end $$`;
+
+/** The handler of both files in handlers/, which differ in their time-out. */
+export async function behave(event: QueuedEvent, context: HandlerContext): Promise<void> {
+  const { fault_key: key, fault = {} } = event.payload as Payload;
+  await before(fault, context.signal);
+  await leaveMark(event, key, context);
+  await after(fault, context);
+}
+
+async function before(fault: Behaviour, signal: AbortSignal): Promise<void> {
+  if (fault.waitMs) await sleep(fault.waitMs, undefined, { signal });
+  if (fault.blockMs) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fault.blockMs);
+  if (fault.hang) await new Promise(() => undefined);
+  if (fault.churnMs) await churn(fault.churnMs);
+  if (fault.die === 'abort') process.abort();
+  if (fault.die === 'memory') fillHeap();
+  if (fault.fetch) await callUpstream(fault.fetch, signal);
+}
+
+async function leaveMark(event: QueuedEvent, key: string, { trx }: HandlerContext): Promise<void> {
+  await sql`insert into fault_effects (event_id, effect_key) values (${event.eventId}, ${key})
+    on conflict do nothing`.execute(trx);
+  await sql`insert into fault_log (event_id, effect_key, entity_id, arrival, attempt, pid)
+    values (${event.eventId}, ${key}, ${event.entityId}, ${event.arrival}, ${event.attempt}, ${process.pid})`.execute(
+    trx,
+  );
+}
+
+async function after({ holdMs, lock, serialization }: Behaviour, { trx, signal }: HandlerContext): Promise<void> {
+  if (holdMs) await sleep(holdMs, undefined, { signal });
+  if (serialization) await sql`select fault_serialization()`.execute(trx);
+  for (const id of lock ?? []) {
+    await sql`update fault_rows set value = value + 1 where id = ${id}`.execute(trx);
+    await sql`select pg_sleep(0.05)`.execute(trx);
+  }
+}
+
+async function churn(ms: number): Promise<void> {
+  const until = Date.now() + ms;
+  while (Date.now() < until) await sleep(5);
+}
+
+function fillHeap(): void {
+  const hoard: number[][] = [];
+  for (;;) hoard.push(new Array(100_000).fill(Math.random()));
+}
+
+async function callUpstream(url: string, signal: AbortSignal): Promise<void> {
+  const response = await fetch(url, { signal });
+  if (!response.ok) throw Object.assign(new Error(`upstream answered ${response.status}`), { status: response.status });
+}

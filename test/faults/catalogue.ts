@@ -1,0 +1,12 @@
+/** All faults, by family. Those of Redis (F38 to F40) join in families/redis.ts with the BullMQ dispatcher. */
+
+import { handlers } from './families/handlers.ts';
+import { kills } from './families/kills.ts';
+import { network } from './families/network.ts';
+import { postgres } from './families/postgres.ts';
+import { shutdown } from './families/shutdown.ts';
+import type { Fault } from './fault.ts';
+
+export const FAMILIES = { kills, handlers, shutdown, postgres, network };
+
+export const FAULTS: Fault[] = Object.values(FAMILIES).flat();

@@ -1,0 +1,118 @@
+/** A PostgreSQL server of the harness's own, which it may kill, freeze and fill up as it likes. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { openDatabase } from '../../src/db/database.ts';
+import { ensureData, findPrograms, type Home, openHome, SPAWN_OPTIONS } from '../../src/db/embedded-files.ts';
+import { migrateToLatest } from '../../src/db/migrate.ts';
+import { waitFor } from '../helper.ts';
+
+export const MAX_CONNECTIONS = 60;
+const TEMPLATE = 'faults_template';
+const SETTINGS = [
+  'listen_addresses=',
+  'dynamic_shared_memory_type=mmap',
+  `max_connections=${MAX_CONNECTIONS}`,
+  'max_prepared_transactions=2',
+  'timezone=UTC',
+  'jit=off',
+];
+
+/** How pg_ctl stops a server: fast ends sessions in order, immediate is a crash of the whole server. */
+export type StopMode = 'fast' | 'immediate';
+const STOP_SIGNAL = { fast: 'SIGINT', immediate: 'SIGQUIT' } as const;
+
+export class Cluster {
+  readonly #home: Home;
+  readonly #programs: string;
+  #server: ChildProcess | undefined;
+
+  private constructor(home: Home, programs: string) {
+    this.#home = home;
+    this.#programs = programs;
+  }
+
+  /** A new, empty server with a migrated template database. */
+  static async create(): Promise<Cluster> {
+    const home = openHome(fs.mkdtempSync(path.join(os.tmpdir(), 'tds-faults-')));
+    const programs = findPrograms(home);
+    ensureData(programs, home);
+    const cluster = new Cluster(home, programs);
+    await cluster.start();
+    await cluster.#makeTemplate();
+    return cluster;
+  }
+
+  /** Where a client that is not behind a proxy connects. */
+  get socketPath(): string {
+    return path.join(this.#home.socketDir, '.s.PGSQL.5432');
+  }
+
+  url(database: string): string {
+    return `postgresql://tds@/${database}?host=${encodeURIComponent(this.#home.socketDir)}`;
+  }
+
+  async start(): Promise<void> {
+    const log = fs.openSync(path.join(this.#home.dir, 'postgres.log'), 'a');
+    const args = ['-D', '/proc/self/cwd', '-k', this.#home.socketDir, ...SETTINGS.flatMap((one) => ['-c', one])];
+    this.#server = spawn(path.join(this.#programs, 'postgres'), args, {
+      ...SPAWN_OPTIONS,
+      cwd: this.#home.data,
+      stdio: ['ignore', log, log],
+    });
+    fs.closeSync(log);
+    await waitFor('PostgreSQL to accept connections', () => this.#ping(), 60_000);
+  }
+
+  async stop(mode: StopMode): Promise<void> {
+    const server = this.#server;
+    if (!server || server.exitCode !== null || server.signalCode !== null) return;
+    const gone = once(server, 'exit');
+    server.kill(STOP_SIGNAL[mode]);
+    await gone;
+  }
+
+  /** Down for `downMs`; resolves when it accepts connections again. */
+  async restart(mode: StopMode, downMs: number): Promise<void> {
+    await this.stop(mode);
+    await sleep(downMs);
+    await this.start();
+  }
+
+  async createDatabase(name: string): Promise<string> {
+    await this.#admin((admin) => admin.query(`create database "${name}" template ${TEMPLATE}`));
+    return this.url(name);
+  }
+
+  async destroy(): Promise<void> {
+    await this.stop('immediate');
+    fs.rmSync(this.#home.dir, { recursive: true, force: true });
+    fs.rmSync(this.#home.socketDir, { recursive: true, force: true });
+  }
+
+  async #makeTemplate(): Promise<void> {
+    await this.#admin((admin) => admin.query(`create database ${TEMPLATE} template template0`));
+    const { db, close } = openDatabase({ url: this.url(TEMPLATE), max: 1, applicationName: 'faults template' });
+    await migrateToLatest(db).finally(close);
+  }
+
+  async #ping(): Promise<true> {
+    await this.#admin((admin) => admin.query('select 1'));
+    return true;
+  }
+
+  async #admin(work: (admin: pg.Client) => Promise<unknown>): Promise<void> {
+    const admin = new pg.Client({ connectionString: this.url('postgres'), connectionTimeoutMillis: 2000 });
+    admin.on('error', () => undefined);
+    try {
+      await admin.connect();
+      await work(admin);
+    } finally {
+      await admin.end().catch(() => undefined);
+    }
+  }
+}

@@ -1,0 +1,249 @@
+/** PostgreSQL's weather: F14 to F17, F29, F31, F33, F34, F41. */
+import assert from 'node:assert/strict';
+import pg from 'pg';
+import { waitFor } from '../../helper.ts';
+import { delivery, type Fault, lasting, mixedLoad } from '../fault.ts';
+import type { World } from '../world.ts';
+
+const READY_AGAIN_MS = 5000;
+
+const terminated: Fault = {
+  id: 'F14',
+  title: 'pg_terminate_backend on our sessions',
+  load: (world) => mixedLoad(world, 100),
+  spreadMs: 3000,
+  async inject(world) {
+    for (const until = performance.now() + 3000; performance.now() < until; ) {
+      await lasting(world.random.int(200, 600));
+      const [victim] = shuffled(world, await world.backends());
+      if (victim) await world.db.query('select pg_terminate_backend($1)', [victim]);
+    }
+  },
+  proof: noProcessDied,
+};
+
+const backendKilled: Fault = {
+  id: 'F15',
+  title: 'kill -9 one backend: the server resets all sessions',
+  async inject(world) {
+    await lasting(world.random.int(200, 700));
+    const [victim] = shuffled(world, await world.backends());
+    assert.ok(victim, 'a backend to kill');
+    process.kill(victim, 'SIGKILL');
+    await waitFor('the server to come back', async () => (await world.backends('%')).length > 0);
+  },
+  proof: noProcessDied,
+};
+
+const restarted: Fault = {
+  id: 'F16',
+  title: 'PostgreSQL restarts, fast and immediate',
+  load: (world) => mixedLoad(world, 120),
+  spreadMs: 4000,
+  async inject(world) {
+    for (let restarts = 2; restarts > 0; restarts -= 1) {
+      await lasting(world.random.int(300, 900));
+      await world.cluster.restart(world.random.pick(['fast', 'immediate']), world.random.int(0, 1500));
+    }
+    await readyAgain(world);
+  },
+  proof: noProcessDied,
+};
+
+const downAtStart: Fault = {
+  id: 'F17',
+  title: 'PostgreSQL is down when the services start',
+  async inject(world) {
+    await world.cluster.stop('fast');
+    const [worker] = world.aliveWorkers;
+    await Promise.all([worker?.end('SIGKILL'), world.api.end('SIGKILL')]);
+    await waitFor('the new API', () => world.apis.some((api) => api.running && api.count('listening') > 0));
+    await lasting(1500);
+    await world.cluster.start();
+    const newest = world.workers.at(-1);
+    await newest?.said('worker started', READY_AGAIN_MS);
+    await readyAgain(world);
+  },
+  proof: (world) => {
+    assert.ok(world.said('lifeline to the database lost, reconnecting') > 0, 'I6: the database was down');
+  },
+};
+
+const connectionsUsedUp: Fault = {
+  id: 'F29',
+  title: 'no connections left',
+  async inject(world) {
+    await world.operator('GET', '/dashboard/queue-stats');
+    const hoard = await takeAllConnections(world);
+    try {
+      for (const victim of await world.backends('tds-core-api inbox')) {
+        await world.db.query('select pg_terminate_backend($1)', [victim]);
+        hoard.push(...(await takeAllConnections(world)));
+      }
+      const answer = await world.operator('GET', '/dashboard/queue-stats');
+      assert.equal(answer.status, 200, "operators' own connections still answer");
+      await lasting(2500);
+    } finally {
+      await Promise.all(hoard.map((client) => client.end()));
+    }
+    await readyAgain(world);
+  },
+  spreadMs: 3000,
+  proof(world) {
+    const refused = world.sender.answers.filter((answer) => answer.status === 503);
+    assert.ok(refused.length > 0 || world.sender.answers.some((answer) => answer.ms > 1500), 'I6: intake met it');
+    assert.ok(
+      refused.every((answer) => answer.retryAfter),
+      '503 says when to come again',
+    );
+    noProcessDied(world);
+  },
+};
+
+const pinnedHorizon: Fault = {
+  id: 'F31',
+  title: 'a long transaction pins the horizon',
+  load: (world) => mixedLoad(world, 300),
+  async inject(world) {
+    const pin = await open(world);
+    await pin.query('begin isolation level repeatable read');
+    await pin.query('select count(*) from tds_sync_queue');
+    await lasting(2500);
+    const waiting = await world.number('select count(*) from tds_queue_ready');
+    await pin.query('rollback');
+    await pin.end();
+    assert.ok(waiting < 200, `claims went on behind the pinned horizon: ${waiting} waiting`);
+  },
+  proof: noProcessDied,
+};
+
+const locked: Fault = {
+  id: 'F33',
+  title: 'the queue table is locked',
+  spreadMs: 2500,
+  async inject(world) {
+    const holder = await open(world);
+    await holder.query('begin');
+    await holder.query('lock table tds_sync_queue in access exclusive mode');
+    await lasting(7000);
+    await holder.query('rollback');
+    await holder.end();
+    await readyAgain(world);
+  },
+  proof(world) {
+    const slowest = Math.max(...world.sender.answers.map((answer) => answer.ms));
+    assert.ok(slowest > 1000, 'I6: intake met the lock');
+    assert.ok(slowest < 16_000, `nobody hung: ${Math.round(slowest)} ms`);
+    noProcessDied(world);
+  },
+};
+
+const readOnly: Fault = {
+  id: 'F34',
+  title: 'a read-only window, as in a failover',
+  spreadMs: 3000,
+  async inject(world) {
+    await lasting(300);
+    await setReadOnly(world, 'on');
+    await lasting(2000);
+    await setReadOnly(world, 'off');
+    await readyAgain(world);
+  },
+  async proof(world) {
+    const refused = world.sender.answers.some((answer) => answer.status === 503 || answer.ms > 1000);
+    assert.ok(refused, 'I6: intake met the window');
+    const charged = await world.number('select count(*) from tds_sync_queue where attempt_count > 1');
+    assert.equal(charged, 0, 'no attempt was burned');
+    noProcessDied(world);
+  },
+};
+
+const listenerKilled: Fault = {
+  id: 'F41',
+  title: 'the LISTEN connection alone is killed',
+  world: { workers: 1 },
+  async inject(world) {
+    await lasting(500);
+    const [listener] = await world.backends('tds-core-worker lifeline');
+    assert.ok(listener, 'a listener to kill');
+    await world.db.query('select pg_terminate_backend($1)', [listener]);
+    const another = async () => (await world.backends('tds-core-worker lifeline')).some((pid) => pid !== listener);
+    await waitFor('a new listener', another, READY_AGAIN_MS);
+    const since = performance.now();
+    await world.sender.sendAll([delivery({ key: `after ${world.random.seed}` })], 0, world.random);
+    const done = () =>
+      world.number(`select count(*) from fault_log where effect_key = $1`, [`after ${world.random.seed}`]);
+    await waitFor('the next event to be done', async () => (await done()) === 1);
+    assert.ok(performance.now() - since < 1500, 'latency is back below the poll interval');
+  },
+  proof: (world) => {
+    assert.ok(world.said('lifeline to the database lost, reconnecting') > 0, 'I6: the lifeline was cut');
+  },
+};
+
+export const postgres: Fault[] = [
+  terminated,
+  backendKilled,
+  restarted,
+  downAtStart,
+  connectionsUsedUp,
+  pinnedHorizon,
+  locked,
+  readOnly,
+  listenerKilled,
+];
+
+/** After the weather has cleared, an event sent now is done within 5 s. */
+async function readyAgain(world: World): Promise<void> {
+  const since = performance.now();
+  const probe = delivery({ key: `probe ${world.random.next()}` });
+  await world.sender.sendAll([probe], 0, world.random);
+  const done = () => world.number('select count(*) from fault_log where effect_key = $1', [probe.key]);
+  await waitFor('an event sent after the weather', async () => (await done()) === 1, 30_000);
+  const ms = Math.round(performance.now() - since);
+  assert.ok(ms < READY_AGAIN_MS, `ready again after ${ms} ms`);
+}
+
+function noProcessDied(world: World): void {
+  const dead = [...world.workers, ...world.apis].filter((child) => !child.running);
+  assert.deepEqual(
+    dead.map((child) => child.lines.at(-1)),
+    [],
+    'no process died of the weather',
+  );
+}
+
+function shuffled<T>(world: World, all: T[]): T[] {
+  return all
+    .map((one) => ({ one, at: world.random.next() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ one }) => one);
+}
+
+async function open(world: World): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: world.url, application_name: 'faults nuisance' });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+async function takeAllConnections(world: World): Promise<pg.Client[]> {
+  const taken: pg.Client[] = [];
+  for (;;) {
+    try {
+      taken.push(await open(world));
+    } catch {
+      return taken;
+    }
+  }
+}
+
+/** For sessions that are open as well as for new ones. */
+async function setReadOnly(world: World, value: 'on' | 'off'): Promise<void> {
+  await world.db.query(`set default_transaction_read_only = off`);
+  const admin = await open(world);
+  await admin.query('set default_transaction_read_only = off');
+  await admin.query(`alter system set default_transaction_read_only = ${value}`);
+  await admin.query('select pg_reload_conf()');
+  await admin.end();
+}

@@ -1,0 +1,89 @@
+/** What a fault is, and how one round of it runs: load, injection, drain, proof, invariants. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { waitFor } from '../helper.ts';
+import { backlog, checkInvariants, type Tally, usageIsBack } from './invariants.ts';
+import { Random } from './random.ts';
+import type { Delivery } from './sender.ts';
+import type { World, WorldOptions } from './world.ts';
+
+export type Fault = {
+  /** As in the list of faults: F01 … */
+  id: string;
+  title: string;
+  world?: WorldOptions;
+  /** The deliveries of a round; default: `mixedLoad`. */
+  load?(world: World): Delivery[];
+  /** How long the sending takes, in milliseconds. */
+  spreadMs?: number;
+  /** Runs while the load is being sent. Resolves when the fault is over and what it broke may heal. */
+  inject(world: World): Promise<void>;
+  /** I6 and the fault's own conditions, after the backlog is gone: throws unless the fault really happened. */
+  proof(world: World): Promise<void> | void;
+  /** Why this machine cannot have it; undefined when it can. */
+  unavailable?(): string | undefined;
+};
+
+export type Round = Tally & {
+  seed: number;
+  events: number;
+  rescued: number;
+  staleRejected: number;
+  recoveryMs: number;
+};
+
+/** Longest time from the end of a fault to an empty backlog. */
+export const DRAIN_LIMIT_MS = 60_000;
+const DEFAULT_SPREAD_MS = 1500;
+const DEFAULT_EVENTS = 60;
+const ENTITIES = 20;
+let deliveries = 0;
+
+/** One round of a fault on a running world. Throws when an invariant or the proof fails. */
+export async function runRound(world: World, fault: Fault, seed: number): Promise<Round> {
+  world.random = new Random(seed);
+  const load = fault.load?.(world) ?? mixedLoad(world);
+  const before = { ...(await world.tally()), usage: world.api.usage(), api: world.api };
+  const sending = world.sender.sendAll(load, fault.spreadMs ?? DEFAULT_SPREAD_MS, world.random);
+  sending.catch(() => undefined);
+  await fault.inject(world);
+  const healedAt = performance.now();
+  await sending;
+  await drained(world);
+  const recoveryMs = Math.round(performance.now() - healedAt);
+  await fault.proof(world);
+  const tally = await checkInvariants(world);
+  if (world.api === before.api) usageIsBack(before.usage, world.api.usage());
+  const after = await world.tally();
+  return {
+    ...tally,
+    seed,
+    events: load.length,
+    rescued: after.rescued - before.rescued,
+    staleRejected: after.staleRejected - before.staleRejected,
+    recoveryMs,
+  };
+}
+
+/** Waits until nothing is waiting or in hand. */
+export async function drained(world: World): Promise<void> {
+  const empty = async () => (await backlog(world)) === 0;
+  await waitFor('the backlog to be gone', empty, DRAIN_LIMIT_MS);
+}
+
+/** Invoices of few entities, so that order matters, each a moment's work. */
+export function mixedLoad(world: World, count = DEFAULT_EVENTS): Delivery[] {
+  return Array.from({ length: count }, () =>
+    delivery({ entityId: String(world.random.int(1, ENTITIES)), fault: { waitMs: world.random.int(1, 40) } }),
+  );
+}
+
+/** A delivery under a key of its own. */
+export function delivery(given: Partial<Delivery> = {}): Delivery {
+  deliveries += 1;
+  return { key: `delivery ${deliveries}`, module: 'invoice', entityId: `alone ${deliveries}`, ...given };
+}
+
+/** Lets an injected fault last. The only sleep there is. */
+export async function lasting(ms: number): Promise<void> {
+  await sleep(ms);
+}

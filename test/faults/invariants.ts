@@ -1,0 +1,152 @@
+/** What must hold after every fault, however the fault went. Each function throws with figures when it does not. */
+import assert from 'node:assert/strict';
+import { LEASE_SECONDS, type World } from './world.ts';
+
+export type Usage = { rss: number; fds: number };
+
+/** The tally of a database after a fault: the columns of the table that a run prints. */
+export type Tally = {
+  acknowledged: number;
+  done: number;
+  dead: number;
+  quarantined: number;
+  lost: number;
+  twice: number;
+};
+
+/** All that can be checked without knowing the fault. */
+export async function checkInvariants(world: World): Promise<Tally> {
+  const tally = await takeTally(world);
+  await acknowledgedIsKept(world);
+  await exactlyOneEffect(world);
+  await oneTerminalState(world);
+  await atMostThreeAttempts(world);
+  await noForgottenLease(world);
+  await entityOrderKept(world);
+  await actsAreAudited(world);
+  await backlogIsGone(world);
+  await derivedTablesAgree(world);
+  return tally;
+}
+
+/** I1: whatever was answered 202 is done, dead or quarantined, under the id that was told. */
+async function acknowledgedIsKept(world: World): Promise<void> {
+  const ids = world.sender.acknowledged.flatMap((entry) => [...entry.eventIds]);
+  const { rows } = await world.db.query(
+    `select id from unnest($1::uuid[]) as id where not exists (
+       select from tds_sync_queue q where q.event_id = id and q.status in ('completed', 'dead_letter'))`,
+    [ids],
+  );
+  assert.equal(rows.length, 0, `I1: ${rows.length} of ${ids.length} acknowledged events are lost`);
+}
+
+/** I2: every done event has one effect, nobody else has any, and a delivery sent again is the same event. */
+async function exactlyOneEffect(world: World): Promise<void> {
+  const twice = await world.number(
+    'select count(*) from (select from fault_log group by effect_key having count(*) > 1) t',
+  );
+  assert.equal(twice, 0, `I2: ${twice} effects were applied more than once`);
+  const twins = world.sender.acknowledged.filter((entry) => entry.eventIds.size > 1).length;
+  assert.equal(twins, 0, `I2: ${twins} deliveries became more than one event`);
+  const { rows } = await world.db.query(`
+    select q.id, q.status, count(l.event_id)::int as effects
+    from tds_sync_queue q left join fault_log l using (event_id)
+    where q.event_type ~ '^(invoice|expense)' group by q.id
+    having count(l.event_id) <> (case when q.status = 'completed' then 1 else 0 end)`);
+  assert.deepEqual(rows, [], 'I2: a done event has exactly one effect, an unfinished one has none');
+}
+
+/** I3: an event ends once; log, inbox and dead letters tell the same story as its status. */
+async function oneTerminalState(world: World): Promise<void> {
+  const { rows } = await world.db.query(`
+    select q.id, q.status, i.processed, q.dead_letter_id,
+      (select count(*)::int from tds_sync_logs l where l.queue_id = q.id and l.status = 'completed') as completions,
+      (select count(*)::int from tds_sync_logs l where l.queue_id = q.id and l.status = 'dead_letter') as deaths,
+      (select count(*)::int from tds_dead_letter_queue d where d.queue_id = q.id and d.resolved_at is null) as open
+    from tds_sync_queue q join tds_inbox_events i using (event_id)`);
+  const wrong = rows.filter(({ status, processed, completions, deaths, open }) => {
+    if (status === 'completed') return !(processed && completions === 1 && deaths === 0 && open === 0);
+    if (status === 'dead_letter') return completions > 0 || open !== 1;
+    return false;
+  });
+  assert.deepEqual(wrong, [], 'I3: no event has two ends');
+}
+
+/** I4: never more than three attempts are charged. */
+async function atMostThreeAttempts(world: World): Promise<void> {
+  const most = await world.number('select coalesce(max(attempt_count), 0) from tds_sync_queue');
+  assert.ok(most <= 3, `I4: an event was charged ${most} attempts`);
+}
+
+/** I5: nobody holds an event whose lease ran out longer ago than rescue may take. */
+async function noForgottenLease(world: World): Promise<void> {
+  const forgotten = await world.number(
+    `select count(*) from tds_sync_queue where status = 'processing'
+     and started_at < now() - $1 * interval '1 second'`,
+    [2 * LEASE_SECONDS + 2],
+  );
+  assert.equal(forgotten, 0, `I5: ${forgotten} events are held by nobody`);
+}
+
+/** I7: the effects of one entity happened in the order in which its events arrived. */
+async function entityOrderKept(world: World): Promise<void> {
+  const { rows } = await world.db.query(`
+    select * from (
+      select entity_id, arrival, lag(arrival) over (partition by entity_id order by seq) as before from fault_log) t
+    where before > arrival`);
+  assert.deepEqual(rows, [], 'I7: events of one entity ran in order of arrival');
+}
+
+/** I8: accepted acts of operators and lines of the audit log are the same number. */
+async function actsAreAudited(world: World): Promise<void> {
+  const audited = await world.number(`select count(*) from tds_audit_log where result in ('retried', 'done')`);
+  assert.equal(audited, world.operatorActs, 'I8: every accepted act of an operator is in the audit log');
+}
+
+/** I10: nothing waits any more, and nobody had to do anything for that. */
+async function backlogIsGone(world: World): Promise<void> {
+  const left = await backlog(world);
+  assert.equal(left, 0, `I10: ${left} events are still waiting`);
+}
+
+/** The tables kept by triggers agree with the queue: live counts, ready, delayed, claims. */
+async function derivedTablesAgree(world: World): Promise<void> {
+  const { rows } = await world.db.query(`
+    select (select coalesce(sum(completed), 0)::int from tds_queue_counts) as counted,
+      (select count(*)::int from tds_sync_queue where status = 'completed') as completed,
+      (select coalesce(sum(dead_letter), 0)::int from tds_queue_counts) as counted_dead,
+      (select count(*)::int from tds_sync_queue where status = 'dead_letter') as dead,
+      (select coalesce(sum(pending + processing + retry), 0)::int from tds_queue_counts) as counted_open`);
+  const { counted, completed, counted_dead, dead, counted_open } = rows[0];
+  assert.deepEqual([counted, counted_dead, counted_open], [completed, dead, 0], 'live counts are exact');
+}
+
+/** I11: memory and descriptors are back to where they were, within 10 % and the pool's elasticity. */
+export function usageIsBack(before: Usage, after: Usage): void {
+  const SLACK = { fds: 25, rss: 64 << 20 };
+  assert.ok(after.fds <= before.fds * 1.1 + SLACK.fds, `I11: ${before.fds} descriptors became ${after.fds}`);
+  assert.ok(after.rss <= before.rss * 1.1 + SLACK.rss, `I11: ${before.rss >> 20} MB became ${after.rss >> 20} MB`);
+}
+
+/** Events that are not at an end, and traces of claims. */
+export async function backlog(world: World): Promise<number> {
+  return world.number(`
+    select (select count(*) from tds_sync_queue where status in ('pending', 'processing', 'retry'))
+      + (select count(*) from tds_queue_claims) + (select count(*) from tds_queue_ready)
+      + (select count(*) from tds_queue_delayed)`);
+}
+
+async function takeTally(world: World): Promise<Tally> {
+  const ids = world.sender.acknowledged.flatMap((entry) => [...entry.eventIds]);
+  const { rows } = await world.db.query(
+    `select count(*) filter (where status = 'completed')::int as done,
+       count(*) filter (where status = 'dead_letter' and quarantine_reason is null)::int as dead,
+       count(*) filter (where quarantine_reason is not null)::int as quarantined,
+       (select count(*)::int from unnest($1::uuid[]) id
+        where not exists (select from tds_sync_queue q where q.event_id = id)) as lost,
+       (select count(*)::int from (select from fault_log group by effect_key having count(*) > 1) t) as twice
+     from tds_sync_queue join tds_inbox_events using (event_id)`,
+    [ids],
+  );
+  return { acknowledged: world.sender.acknowledged.length, ...rows[0] };
+}

@@ -1,0 +1,205 @@
+/** Everything one fault happens to: a database, the API, workers under a supervisor, and a sender. */
+import net from 'node:net';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { waitFor } from '../helper.ts';
+import { EFFECT_TABLES } from './behaviour.ts';
+import { Child } from './child.ts';
+import type { Cluster } from './cluster.ts';
+import { FaultyProxy } from './proxy.ts';
+import { Random } from './random.ts';
+import { SECRET, Sender } from './sender.ts';
+
+export type Env = Record<string, string>;
+export type WorldOptions = {
+  workers?: number;
+  workerEnv?: Env;
+  apiEnv?: Env;
+  /** API and workers reach PostgreSQL through `world.proxy`. */
+  proxied?: boolean;
+};
+
+export const LEASE_SECONDS = 2;
+/** Lease, sweep and the heartbeat's jitter: after so long a dead worker's events are in other hands. */
+export const RESCUE_MS = (LEASE_SECONDS + 2) * 1000;
+
+const HANDLERS_DIR = path.join(import.meta.dirname, 'handlers');
+const RESTART_MS = 100;
+let worlds = 0;
+
+export class World {
+  readonly cluster: Cluster;
+  /** The harness's own view: never through the proxy. */
+  readonly db: pg.Pool;
+  readonly proxy: FaultyProxy;
+  readonly sender: Sender;
+  /** Every worker there ever was, the living among them. */
+  readonly workers: Child[] = [];
+  readonly apis: Child[] = [];
+  random = new Random(1);
+  /** Operators' acts that were accepted: each must be in the audit log. */
+  operatorActs = 0;
+  readonly #options: WorldOptions;
+  readonly #database: string;
+  readonly #port: number;
+  #closing = false;
+
+  private constructor(cluster: Cluster, database: string, proxy: FaultyProxy, port: number, options: WorldOptions) {
+    this.cluster = cluster;
+    this.#database = database;
+    this.proxy = proxy;
+    this.#port = port;
+    this.#options = options;
+    this.sender = new Sender(port);
+    this.db = new pg.Pool({ connectionString: cluster.url(database), max: 3, application_name: 'faults observer' });
+    this.db.on('error', () => undefined);
+  }
+
+  static async open(cluster: Cluster, options: WorldOptions = {}): Promise<World> {
+    worlds += 1;
+    const database = `faults_${worlds}`;
+    await cluster.createDatabase(database);
+    const world = new World(cluster, database, await FaultyProxy.open(cluster.socketPath), await freePort(), options);
+    await world.db.query(EFFECT_TABLES);
+    return world;
+  }
+
+  /** Starts API and workers, and waits until they say that they are ready. */
+  async start(): Promise<void> {
+    const workers = Array.from({ length: this.#options.workers ?? 2 }, () => this.startWorker());
+    await Promise.all([this.startApi().said('listening'), ...workers.map((worker) => worker.said('worker started'))]);
+  }
+
+  /** `env` holds for this one process, not for the one that replaces it. */
+  startWorker(env: Env = {}): Child {
+    const script = 'src/worker/main.ts';
+    const worker = new Child(`worker ${this.workers.length + 1}`, script, { ...this.#workerEnv(), ...env });
+    this.workers.push(worker);
+    void this.#replaceWhenDead(worker, () => this.startWorker());
+    return worker;
+  }
+
+  startApi(env: Env = {}): Child {
+    const api = new Child(`api ${this.apis.length + 1}`, 'src/api/main.ts', { ...this.#apiEnv(), ...env });
+    this.apis.push(api);
+    void this.#replaceWhenDead(api, () => this.startApi());
+    return api;
+  }
+
+  /** The database, not through the proxy. */
+  get url(): string {
+    return this.cluster.url(this.#database);
+  }
+
+  get aliveWorkers(): Child[] {
+    return this.workers.filter((worker) => worker.running);
+  }
+
+  get api(): Child {
+    const api = this.apis.findLast((one) => one.running);
+    if (!api) throw new Error('no API is running');
+    return api;
+  }
+
+  /** How often any worker, dead or alive, logged this message. */
+  said(message: string): number {
+    return this.workers.reduce((sum, worker) => sum + worker.count(message), 0);
+  }
+
+  /** The living worker that holds this delivery's event, once one does. */
+  async holderOf(key: string): Promise<Child> {
+    return waitFor(`a worker to hold ${key}`, async () => {
+      const { rows } = await this.db.query<{ pid: number }>(
+        `select w.pid from tds_queue_claims c join tds_workers w using (worker_id)
+         join tds_sync_queue q on q.id = any (c.queue_ids)
+         join tds_inbox_payloads p using (event_id) where p.payload->>'fault_key' = $1`,
+        [key],
+      );
+      return this.aliveWorkers.find((worker) => worker.pid === rows[0]?.pid);
+    });
+  }
+
+  /** What has happened here so far, for the table of a run. */
+  async tally(): Promise<{ rescued: number; staleRejected: number }> {
+    const rescued = await this.number(
+      `select count(*) from tds_sync_logs where status = 'crashed' or error_tag = 'ProcessCrash'`,
+    );
+    return { rescued, staleRejected: this.said('stale write rejected: the lease was lost') };
+  }
+
+  /** One number, from SQL. */
+  async number(text: string, values: unknown[] = []): Promise<number> {
+    const { rows } = await this.db.query<{ n: string }>({ text, values });
+    return Number(Object.values(rows[0] ?? {})[0] ?? 0);
+  }
+
+  /** Server processes that serve our API or workers. */
+  async backends(applicationName = 'tds-core-%'): Promise<number[]> {
+    const { rows } = await this.db.query<{ pid: number }>(
+      `select pid from pg_stat_activity where datname = current_database() and application_name like $1 order by pid`,
+      [applicationName],
+    );
+    return rows.map((row) => row.pid);
+  }
+
+  /** A request as an operator; counts it when it is an accepted act. */
+  async operator(method: 'GET' | 'POST', url: string): Promise<Response> {
+    const response = await fetch(`http://127.0.0.1:${this.#port}${url}`, {
+      method,
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (method === 'POST' && response.ok) this.operatorActs += 1;
+    return response;
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    for (const child of [...this.workers, ...this.apis]) {
+      child.signal('SIGCONT');
+      child.signal('SIGKILL');
+    }
+    await Promise.all([...this.workers, ...this.apis].map((child) => child.exited));
+    this.sender.close();
+    await this.proxy.close();
+    await this.db.end().catch(() => undefined);
+  }
+
+  /** Like systemd's Restart=on-failure. */
+  async #replaceWhenDead(child: Child, replace: () => Child): Promise<void> {
+    const { code } = await child.exited;
+    if (code === 0 || this.#closing) return;
+    await sleep(RESTART_MS);
+    if (!this.#closing) replace();
+  }
+
+  #workerEnv(): Env {
+    return {
+      ...this.#commonEnv(),
+      HANDLERS_DIR,
+      LEASE_SECONDS: String(LEASE_SECONDS),
+      WORKER_CONCURRENCY: '10',
+      RETRY_BASE_SECONDS: '0.2',
+      RETRY_MAX_SECONDS: '1',
+      ...this.#options.workerEnv,
+    };
+  }
+
+  #apiEnv(): Env {
+    const own = { HOST: '127.0.0.1', PORT: String(this.#port), ZOHO_WEBHOOK_SECRET: SECRET };
+    return { ...this.#commonEnv(), ...own, ...this.#options.apiEnv };
+  }
+
+  #commonEnv(): Env {
+    const proxied = `postgresql://tds@127.0.0.1:${this.proxy.port}/${this.#database}`;
+    return { DATABASE_URL: this.#options.proxied ? proxied : this.url, LOG_LEVEL: 'info' };
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
