@@ -7,16 +7,15 @@ import type { Lifeline } from './lifeline.ts';
 import type { Loop } from './loop.ts';
 
 const PROMOTE_MS = 1000;
-const RESCUE_MS = 5000;
-/** After an outage all leases have run out together. Their owners get this long to renew before they are judged. */
-const GRACE_MS = 5000;
+const MAX_RESCUE_MS = 5000;
 
-/** The worker's recurring small work: due retries every second, dead workers and counts every five. */
+/** The worker's recurring small work: due retries every second, dead workers and counts every five (or every lease). */
 export class Sweep {
   readonly #crew: Crew;
   readonly #loop: Loop;
   readonly #lifeline: Lifeline;
   readonly #leaseSeconds: number;
+  readonly #rescueMs: number;
   #timers: NodeJS.Timeout[] = [];
   #running = new Set<Promise<void>>();
 
@@ -25,12 +24,13 @@ export class Sweep {
     this.#loop = loop;
     this.#lifeline = lifeline;
     this.#leaseSeconds = leaseSeconds;
+    this.#rescueMs = Math.min(MAX_RESCUE_MS, leaseSeconds * 1000);
   }
 
   start(): void {
     this.#every(PROMOTE_MS, () => this.#promote());
     // Jitter: a fleet that was started together must not sweep together.
-    this.#every(RESCUE_MS * (0.8 + 0.4 * Math.random()), () => this.#rescue());
+    this.#every(this.#rescueMs * (0.8 + 0.4 * Math.random()), () => this.#rescue());
   }
 
   async stop(): Promise<void> {
@@ -70,7 +70,8 @@ export class Sweep {
   async #rescue(): Promise<void> {
     await onClient(this.#crew.pool, compactCounts);
     await releaseForgotten(this.#crew.pool, this.#crew.workerId, this.#loop.leases, this.#crew.policy);
-    if (this.#lifeline.steadyMs < GRACE_MS) return;
+    // After an outage all leases have run out together: their owners get a while to renew before they are judged.
+    if (this.#lifeline.steadyMs < this.#rescueMs) return;
     const rescued = await rescue(this.#crew.pool, this.#crew.policy, this.#leaseSeconds);
     for (const { workerId, events } of rescued) {
       this.#crew.log.warn(
