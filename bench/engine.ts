@@ -1,0 +1,106 @@
+/** TDS Core's own worker and inbox, put together as src/worker/worker.ts does, but with the handlers of the bench. */
+import { randomUUID } from 'node:crypto';
+import { openSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import { type Database, openDatabase } from '../src/db/database.ts';
+import type { Handler } from '../src/handlers/handler.ts';
+import { Registry } from '../src/handlers/registry.ts';
+import { Inbox } from '../src/inbox/store.ts';
+import { createLogger } from '../src/log.ts';
+import { dispatchByPostgres } from '../src/queue/dispatch.ts';
+import { queueStats } from '../src/queue/inspect.ts';
+import type { Crew } from '../src/worker/crew.ts';
+import { Lifeline } from '../src/worker/lifeline.ts';
+import { Loop } from '../src/worker/loop.ts';
+import { Sweep } from '../src/worker/sweep.ts';
+import { arrival, entityOf } from './invoice.ts';
+
+const LEASE_SECONDS = 30;
+/** How often a side asks whether its queue is empty: seldom enough to cost nothing. */
+export const POLL_MS = 25;
+
+/** Lines are formatted and written as in production, where somebody else reads them. */
+export const log = createLogger('tds-core-bench', 'info', { fd: openSync('/dev/null', 'w') });
+
+export type Opened = { url: string; db: Database; pool: pg.Pool; close(): Promise<void> };
+
+export function open(url: string, max = 10): Opened {
+  return { url, ...openDatabase({ url, max, applicationName: 'tds-bench', queryTimeoutMs: 0, log }) };
+}
+
+/** Starts a worker with everything it has in production: lifeline, sweeps, log. */
+export async function startWorker({ url, pool }: Opened, handlers: Handler[], concurrency = 10) {
+  const crew: Crew = {
+    ...{ workerId: randomUUID(), pool, log, registry: new Registry(handlers), crash() {} },
+    dispatcher: dispatchByPostgres(pool),
+    policy: { maxAttempts: 3, baseSeconds: 1, maxSeconds: 10 },
+  };
+  const loop = new Loop(crew, { concurrency });
+  const lifeline = new Lifeline({
+    ...{ url, workerId: crew.workerId, leaseSeconds: LEASE_SECONDS, concurrency, log },
+    inFlight: () => loop.inFlight,
+    onWake: () => loop.wake(),
+    onLeaseLost: () => loop.loseLeases(),
+  });
+  const sweep = new Sweep(crew, loop, lifeline, LEASE_SECONDS);
+  await lifeline.start();
+  loop.start();
+  sweep.start();
+  return {
+    async stop() {
+      await loop.stop(5000);
+      await sweep.stop();
+      await lifeline.stop();
+    },
+  };
+}
+
+/** Puts events into the queue the way they really come: parsed, then stored by the inbox. */
+export async function fill(pool: pg.Pool, jobs: number, sharedPercent = 0): Promise<void> {
+  const inbox = new Inbox(pool, log);
+  let n = 0;
+  const sender = async () => {
+    while (n < jobs) {
+      const next = n++;
+      await inbox.accept(arrival(next, entityOf(next, sharedPercent)));
+    }
+  };
+  await Promise.all(Array.from({ length: 256 }, sender));
+}
+
+/** Resolves when everything in the queue is completed. */
+export async function drained(db: Database): Promise<void> {
+  for (;;) {
+    const { pending, processing, retry } = await queueStats(db);
+    if (pending + processing + retry === 0) return;
+    await sleep(POLL_MS);
+  }
+}
+
+/** The state in which every drain begins: statistics known, and the full-page writes of all sides ahead of them. */
+export async function settle(pool: pg.Pool): Promise<void> {
+  await pool.query('vacuum analyze');
+  await pool.query('checkpoint');
+}
+
+export async function walPosition(pool: pg.Pool): Promise<bigint> {
+  const { rows } = await pool.query(`select (pg_current_wal_insert_lsn() - '0/0')::text as bytes`);
+  return BigInt(rows[0].bytes);
+}
+
+/** A handler that reads the payload of every event and does nothing with it. `onEvent` sees each. */
+export function noop(onEvent: () => void = () => {}): Handler {
+  return {
+    name: 'noop',
+    eventTypes: ['*'],
+    async handleBatch(events) {
+      for (const event of events) {
+        if ((event.payload as { total: number }).total !== 175)
+          throw new Error('this is not the invoice that was sent');
+        onEvent();
+      }
+      return undefined;
+    },
+  };
+}

@@ -1,0 +1,32 @@
+import { mirror } from '../../src/handlers/mirror.ts';
+import { drained, fill, noop, open, settle, startWorker, walPosition } from '../engine.ts';
+import { side } from '../side.ts';
+
+export type DrainOptions = {
+  url: string;
+  jobs: number;
+  sharedPercent?: number;
+  handler?: 'noop' | 'mirror';
+  /** True: the drain follows the intake at once, as in daily life: no vacuum and no checkpoint between them. */
+  flowing?: boolean;
+};
+export type Drained = { perSecond: number; walPerJob: number; fillPerSecond: number; fillWalPerJob: number };
+
+side<DrainOptions, Drained>(async ({ url, jobs, sharedPercent = 0, handler = 'noop', flowing = false }) => {
+  const opened = open(url);
+  const wal0 = await walPosition(opened.pool);
+  const filling = performance.now();
+  await fill(opened.pool, jobs, sharedPercent);
+  const fillPerSecond = jobs / ((performance.now() - filling) / 1000);
+  const wal1 = await walPosition(opened.pool);
+  if (!flowing) await settle(opened.pool);
+  const wal2 = await walPosition(opened.pool);
+  const started = performance.now();
+  const worker = await startWorker(opened, [handler === 'mirror' ? mirror : noop()]);
+  await drained(opened.db);
+  const perSecond = jobs / ((performance.now() - started) / 1000);
+  const wal3 = await walPosition(opened.pool);
+  await worker.stop();
+  await opened.close();
+  return { perSecond, fillPerSecond, fillWalPerJob: Number(wal1 - wal0) / jobs, walPerJob: Number(wal3 - wal2) / jobs };
+});
