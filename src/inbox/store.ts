@@ -185,8 +185,10 @@ function toEnqueued({ parsed, body, contentType, method, path, userAgent, ip }: 
 function fromDelivery(delivery: Delivery, body: Buffer): Omit<Enqueued, 'request'> {
   const record = Buffer.from(delivery.record);
   const { organizationId, module, action, entityId, eventType, version, versioned } = delivery;
-  // The bytes as received are worth keeping where they say more than the record with a wrapper around it.
-  const rawBody = body.length > record.length + module.length + WRAPPER_BYTES ? body : null;
+  // The bytes as received are worth keeping where they say more than the record with a wrapper around it: around it,
+  // or in it, when something had to be replaced that jsonb refuses.
+  const isWrapper = body.length <= record.length + module.length + WRAPPER_BYTES && body.includes(record);
+  const rawBody = isWrapper ? null : body;
   return {
     eventId: newEventId(),
     dedupeKey: dedupeKey(versioned ? version : null, organizationId, module, action, body),
