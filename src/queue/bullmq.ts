@@ -3,11 +3,11 @@ import { Redis } from 'ioredis';
 import type { CallCount } from './rate-limit.ts';
 
 /**
- * All that travels through Redis: 'this entity has an event that may run now', or 'in so many milliseconds'.
+ * All that travels through Redis: 'these entities have events that may run now', or 'in so many milliseconds'.
  * Losing one, or receiving it twice, changes nothing but the time at which somebody looks.
  */
-export type Announcement = { jobId: string; entityKey: string; priority: number; delayMs: number };
-export type Received = { entityKey: string; wasDelayed: boolean };
+export type Announcement = { jobId: string; entityKeys: string[]; priority: number; delayMs: number };
+export type Received = { entityKeys: string[]; wasDelayed: boolean };
 
 const QUEUE = 'events';
 /** All keys begin with it. Installations that share a Redis take different databases: redis://host/1. */
@@ -17,7 +17,7 @@ const ANSWER_MS = 2000;
 const RELAY_MS = 3000;
 const MAX_PRIORITY = 2 ** 21;
 
-type JobData = { entityKey: string };
+type JobData = { entityKeys: string[] };
 
 /**
  * A connection to Redis with a BullMQ queue on it. It never repairs itself: on any fault its owner closes it and
@@ -66,9 +66,9 @@ export class Channel {
 
   /** Adding what is there already is a no-op: the id decides. */
   async announce(announcements: Announcement[]): Promise<void> {
-    const jobs = announcements.map(({ jobId, entityKey, priority, delayMs }) => ({
+    const jobs = announcements.map(({ jobId, entityKeys, priority, delayMs }) => ({
       name: delayMs > 0 ? 'due' : 'ready',
-      data: { entityKey },
+      data: { entityKeys },
       opts: {
         jobId,
         priority: Math.min(MAX_PRIORITY, Math.max(0, priority)),
@@ -78,6 +78,11 @@ export class Channel {
       },
     }));
     if (jobs.length > 0) await this.#answer(this.#queue.addBulk(jobs));
+  }
+
+  /** How many announcements wait to be received. */
+  async waiting(): Promise<number> {
+    return this.#answer(this.#queue.getJobCountByTypes('waiting', 'prioritized'));
   }
 
   /** At most `limit` announcements, most urgent first; waits about a second for the first. */
@@ -93,7 +98,7 @@ export class Channel {
     }
     // From here on PostgreSQL's claim counts, so the job has done its work. It may be gone already (FLUSHALL).
     await this.#answer(Promise.allSettled(jobs.map((job) => job.moveToCompleted(null, TOKEN, false))));
-    return jobs.map(({ name, data }) => ({ entityKey: data.entityKey, wasDelayed: name === 'due' }));
+    return jobs.map(({ name, data }) => ({ entityKeys: data.entityKeys, wasDelayed: name === 'due' }));
   }
 
   async #next(): Promise<Job<JobData>[]> {

@@ -8,12 +8,14 @@ import type { Dispatcher, DispatchOptions } from './dispatch.ts';
 import type { ClaimedEvent } from './event.ts';
 import { promote } from './promote.ts';
 import { type CallCount, countCallInPostgres } from './rate-limit.ts';
-import { Relay } from './relay.ts';
+import { Relay, WINDOW } from './relay.ts';
 
 const RECONNECT_MS = 500;
 const RELAY_POLL_MS = 1000;
 const RELAY_GAP_MS = 20;
 const LOOK_MS = 5000;
+/** What a worker can take at once comes in so many announcements, or two idle workers could not share it. */
+const BUNDLES = 10;
 
 /**
  * Workers on many hosts, without each of them searching the queue: one worker's relay announces in Redis whose turn
@@ -34,6 +36,7 @@ export class RedisDispatcher implements Dispatcher {
   #relaying = false;
   #downSince: number | undefined;
   #demand = 0;
+  #bundle = 1;
   #delayedIsDue = false;
   #lookedAt = 0;
   #running: Promise<void> | undefined;
@@ -71,7 +74,9 @@ export class RedisDispatcher implements Dispatcher {
     if (options.alone || !this.#channel || this.#isTimeToLook()) return claim(client, low, options);
     let events: ClaimedEvent[] = [];
     while (events.length === 0 && this.#entities.size > 0) events = await this.#claimKnown(client, low, options);
-    this.#ask(options.limit - events.length);
+    this.#bundle = Math.ceil(options.limit / BUNDLES);
+    // Sets are done in no time: the next one is fetched meanwhile. A single handler may take minutes.
+    this.#ask(options.siblings === 'together' ? options.limit : options.limit - events.length);
     return events;
   }
 
@@ -131,7 +136,8 @@ export class RedisDispatcher implements Dispatcher {
     const relay = new Relay();
     while (this.#channel === channel) {
       this.#relaying = await channel.holdRelay();
-      const announcements = this.#relaying ? await this.#waiting(relay) : [];
+      const mayAnnounce = this.#relaying && (await channel.waiting()) < WINDOW;
+      const announcements = mayAnnounce ? await this.#waiting(relay) : [];
       await channel.announce(announcements);
       if (announcements.length === 0) await this.#relayWakeup.sleep(RELAY_POLL_MS);
       await sleep(RELAY_GAP_MS);
@@ -140,7 +146,7 @@ export class RedisDispatcher implements Dispatcher {
 
   /** None while PostgreSQL is away: that is no reason to give up Redis. */
   async #waiting(relay: Relay): Promise<Announcement[]> {
-    return onClient(this.#options.pool, (client) => relay.waiting(client)).catch((error: unknown) => {
+    return onClient(this.#options.pool, (client) => relay.waiting(client, this.#bundle)).catch((error: unknown) => {
       this.#options.log.warn({ component: 'dispatch', error }, 'reading what has to be announced failed');
       return [];
     });
@@ -152,10 +158,10 @@ export class RedisDispatcher implements Dispatcher {
         await this.#demandWakeup.sleep(RELAY_POLL_MS);
         continue;
       }
-      const received = await channel.receive(this.#demand);
-      this.#demand = Math.max(0, this.#demand - received.length);
-      for (const { entityKey, wasDelayed } of received) {
-        this.#entities.add(entityKey);
+      const received = await channel.receive(Math.ceil(this.#demand / this.#bundle));
+      for (const { entityKeys, wasDelayed } of received) {
+        for (const key of entityKeys) this.#entities.add(key);
+        this.#demand = Math.max(0, this.#demand - entityKeys.length);
         this.#delayedIsDue ||= wasDelayed;
       }
       if (received.length > 0) this.#onWork();
