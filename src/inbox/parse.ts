@@ -33,6 +33,8 @@ export type Delivery = {
   versioned: boolean;
   /** The record's own JSON text as sent, except that what jsonb refuses is replaced by U+FFFD. */
   record: string;
+  /** Something was replaced in `record`. */
+  sanitised: boolean;
   /** The body only points at the record (no content, or no version): not to be mirrored as it stands. */
   partial: boolean;
 };
@@ -94,6 +96,7 @@ function readDelivery(input: DeliveryInput, body: JsonObject, known: Identified)
     version,
     versioned,
     record: record.needsSanitising ? sanitise(record.text) : record.text,
+    sanitised: record.needsSanitising,
     partial: version === null || !hasContent(record),
   };
 }

@@ -185,10 +185,8 @@ function toEnqueued({ parsed, body, contentType, method, path, userAgent, ip }: 
 function fromDelivery(delivery: Delivery, body: Buffer): Omit<Enqueued, 'request'> {
   const record = Buffer.from(delivery.record);
   const { organizationId, module, action, entityId, eventType, version, versioned } = delivery;
-  // The bytes as received are worth keeping where they say more than the record with a wrapper around it: around it,
-  // or in it, when something had to be replaced that jsonb refuses.
-  const isWrapper = body.length <= record.length + module.length + WRAPPER_BYTES && body.includes(record);
-  const rawBody = isWrapper ? null : body;
+  // The bytes as received are worth keeping where they say more than the record with a wrapper around it.
+  const saysMore = delivery.sanitised || body.length > record.length + module.length + WRAPPER_BYTES;
   return {
     eventId: newEventId(),
     dedupeKey: dedupeKey(versioned ? version : null, organizationId, module, action, body),
@@ -202,7 +200,7 @@ function fromDelivery(delivery: Delivery, body: Buffer): Omit<Enqueued, 'request
     eventType,
     quarantineReason: null,
     record,
-    rawBody,
+    rawBody: saysMore ? body : null,
   };
 }
 
