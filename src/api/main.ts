@@ -10,6 +10,8 @@ import { drain, listen } from './server.ts';
 
 // Two statements at once are all the inbox ever has on its way; the rest is for repeats.
 const INBOX_CONNECTIONS = 4;
+// A sender gives up after some seconds: better a 503 that it can repeat than a lock it waits for.
+const INTAKE_STATEMENT_TIMEOUT_MS = 3000;
 const OPERATORS_STATEMENT_TIMEOUT_MS = 5000;
 /** Beyond the drain: closing pools and telling systemd. */
 const STOP_MARGIN_MS = 5000;
@@ -25,10 +27,17 @@ if (!url) {
 // For what systemd tells this process; settings come from config.ts alone.
 const { env } = process;
 
-const intake = openDatabase({ url, max: INBOX_CONNECTIONS, applicationName: 'tds-core-api inbox', log });
+const intake = openDatabase({
+  url,
+  max: INBOX_CONNECTIONS,
+  applicationName: 'tds-core-api inbox',
+  statementTimeoutMs: INTAKE_STATEMENT_TIMEOUT_MS,
+  queryTimeoutMs: INTAKE_STATEMENT_TIMEOUT_MS + 500,
+  log,
+});
 const operators = openDatabase({
   url,
-  max: config.poolSize,
+  max: config.poolSize + config.maxOverflow,
   applicationName: 'tds-core-api',
   statementTimeoutMs: OPERATORS_STATEMENT_TIMEOUT_MS,
   log,
