@@ -1,5 +1,5 @@
 import { createHmac, hash, timingSafeEqual } from 'node:crypto';
-import { isForm } from './body.ts';
+import { formFields, isForm } from './body.ts';
 
 export type SignedRequest = {
   /** Value of X-Zoho-Webhook-Signature. */
@@ -58,10 +58,12 @@ function digest(text: string): Buffer {
 /**
  * What may stand before the body in the signed string. Zoho does not say whether a query is signed decoded, nor how `+`
  * reads, so each reading is tried; all are under the same secret. A query without escapes, the usual case, has one.
+ * A form with more fields than anybody sends has none: reading it would stall everybody before it is known who sent it.
  */
 function signedPrefixes({ query, contentType, body }: SignedRequest): string[] {
-  const form = isForm(contentType) ? formPairs(body.toString('utf8')) : [];
-  const readings = [formPairs(query), pairs(query, decodedKeepingPlus), pairs(query, asSent)];
+  const form = isForm(contentType) ? formFields(body.toString('utf8')) : [];
+  if (form === null) return [];
+  const readings = [[...new URLSearchParams(query)], pairs(query, decodedKeepingPlus), pairs(query, asSent)];
   return [...new Set(readings.map((reading) => concatenated([...reading, ...form])))];
 }
 
@@ -69,10 +71,6 @@ function concatenated(unsorted: Pair[]): string {
   // By UTF-16 code unit, as Java sorts; the sort is stable, so repeated keys stay in the order sent.
   const sorted = unsorted.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   return sorted.map(([key, value]) => key + value).join('');
-}
-
-function formPairs(text: string): Pair[] {
-  return [...new URLSearchParams(text)];
 }
 
 function pairs(query: string, read: (text: string) => string): Pair[] {
