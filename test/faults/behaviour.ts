@@ -1,6 +1,7 @@
 /** What the test handlers do with an event: misbehave as its payload says, and leave a mark in two tables. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
+import { TaggedError } from '../../src/errors.ts';
 import type { HandlerContext, QueuedEvent } from '../../src/handlers/handler.ts';
 
 export type Behaviour = {
@@ -87,5 +88,9 @@ function fillHeap(): void {
 
 async function callUpstream(url: string, signal: AbortSignal): Promise<void> {
   const response = await fetch(url, { signal });
+  if (response.status === 429) {
+    const retryAfterSeconds = Number(response.headers.get('retry-after'));
+    throw new TaggedError('RateLimitError', 'upstream wants us to wait', { retryAfterSeconds });
+  }
   if (!response.ok) throw Object.assign(new Error(`upstream answered ${response.status}`), { status: response.status });
 }

@@ -77,8 +77,16 @@ export class Child {
   #hear(line: string): void {
     this.lines.push(line);
     if (this.lines.length > KEPT_LINES) this.lines.shift();
-    // Cheaper than parsing: messages are constants without quotes, and the last key of a line.
-    const message = /"message":"([^"]*)"/.exec(line)?.[1];
+    const message = messageOf(line);
     if (message) this.#messages.set(message, this.count(message) + 1);
+  }
+}
+
+/** Processes log one JSON object per line; what is none, such as a crash report of Node, has no message. */
+function messageOf(line: string): string | undefined {
+  try {
+    return JSON.parse(line).message;
+  } catch {
+    return undefined;
   }
 }

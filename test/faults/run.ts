@@ -12,7 +12,12 @@ import { World } from './world.ts';
 type Result = { fault: Fault; rounds: Round[]; failures: string[]; skipped?: string | undefined };
 
 const { values } = parseArgs({
-  options: { seed: { type: 'string', default: '1' }, minutes: { type: 'string' }, only: { type: 'string' } },
+  options: {
+    seed: { type: 'string', default: '1' },
+    minutes: { type: 'string' },
+    only: { type: 'string' },
+    'stop-at-first-failure': { type: 'boolean', default: false },
+  },
 });
 
 const chosen = FAULTS.filter(({ id }) => !values.only || values.only.split(',').includes(id));
@@ -21,7 +26,11 @@ const minutes = values.minutes === undefined ? undefined : Number(values.minutes
 console.log(`seed ${values.seed}, ${chosen.length} faults${minutes ? `, ${minutes} minutes each` : ''}`);
 
 const results: Result[] = [];
-for (const fault of chosen) results.push(await runFault(fault));
+for (const fault of chosen) {
+  const result = await runFault(fault);
+  results.push(result);
+  if (values['stop-at-first-failure'] && result.failures.length > 0) break;
+}
 printTable(results);
 process.exitCode = results.some(({ failures }) => failures.length > 0) ? 1 : 0;
 

@@ -40,6 +40,8 @@ export class World {
   random = new Random(1);
   /** Operators' acts that were accepted: each must be in the audit log. */
   operatorActs = 0;
+  /** For the API that replaces the present one when it dies, and for no other. */
+  nextApiEnv: Env = {};
   readonly #options: WorldOptions;
   readonly #database: string;
   readonly #port: number;
@@ -83,7 +85,11 @@ export class World {
   startApi(env: Env = {}): Child {
     const api = new Child(`api ${this.apis.length + 1}`, 'src/api/main.ts', { ...this.#apiEnv(), ...env });
     this.apis.push(api);
-    void this.#replaceWhenDead(api, () => this.startApi());
+    void this.#replaceWhenDead(api, () => {
+      const once = this.nextApiEnv;
+      this.nextApiEnv = {};
+      return this.startApi(once);
+    });
     return api;
   }
 

@@ -41,10 +41,9 @@ const killedBeforeAnswer: Fault = {
   id: 'F02',
   title: 'API kill -9 between COMMIT and answer',
   async inject(world) {
+    world.nextApiEnv = { TDS_CRASH_AT: 'before_ack' };
     await world.api.end('SIGKILL');
-    await waitFor('the next API', () => world.apis.some((api) => api.running && api.count('listening') > 0));
-    await world.api.end('SIGKILL');
-    const doomed = world.startApi({ TDS_CRASH_AT: 'before_ack' });
+    const doomed = await waitFor('the API that is to crash', () => world.apis[1]);
     const { signal } = await doomed.exited;
     assert.equal(signal, 'SIGKILL', 'before_ack was reached');
   },

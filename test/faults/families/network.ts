@@ -65,7 +65,7 @@ const claimUnknown: Fault = {
   world: { proxied: true },
   async inject(world) {
     await lasting(300);
-    world.proxy.cutAnswersTo('claim false', 3);
+    world.proxy.cutAnswersTo('claim first', 3);
     await waitFor('three claims without an answer', () => world.proxy.hits >= 3);
   },
   proof: proxyWasMet,

@@ -1,0 +1,5 @@
+import t from 'tap';
+import { handlers } from './families/handlers.ts';
+import { testFamily } from './family.ts';
+
+await testFamily(t, handlers);

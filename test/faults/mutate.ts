@@ -1,0 +1,66 @@
+/**
+ * `npm run test:mutations`: who watches the watchmen? Removes one protection at a time from a copy of the source and
+ * runs the fault it protects from. The fault must turn red; a protection whose text is no longer found is a failure
+ * too, because then this proves nothing.
+ */
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { MUTATIONS, type Mutation } from './mutations.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const COPIED = ['src', 'migrations', 'test', 'package.json', 'tsconfig.json'];
+/** A mutant that is stuck is as red as one that fails. */
+const LIMIT_MS = 240_000;
+
+type Verdict = { mutation: Mutation; red: boolean; why: string };
+
+const verdicts = [proveHealthy(), ...MUTATIONS.map(judge)];
+console.table(
+  verdicts.map(({ mutation, red, why }) => ({
+    mutation: mutation.name,
+    fault: mutation.fault,
+    found: why.slice(0, 100),
+    verdict: red === mutation.expectRed ? 'as it must be' : 'WRONG',
+  })),
+);
+process.exitCode = verdicts.every(({ mutation, red }) => red === mutation.expectRed) ? 0 : 1;
+
+/** The unchanged copy must be green, or every mutant would be red for the wrong reason. */
+function proveHealthy(): Verdict {
+  return judge({ name: 'none', fault: 'F03', file: '', changes: [], expectRed: false });
+}
+
+function judge(mutation: Mutation): Verdict {
+  const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'tds-mutant-'));
+  try {
+    for (const name of COPIED) fs.cpSync(path.join(ROOT, name), path.join(copy, name), { recursive: true });
+    fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
+    const missing = mutate(path.join(copy, mutation.file), mutation);
+    if (missing) return { mutation, red: !mutation.expectRed, why: `text not found: ${missing}` };
+    return { mutation, ...runFault(copy, mutation.fault) };
+  } finally {
+    fs.rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+/** Returns the text that is no longer there, if any. */
+function mutate(file: string, { changes }: Mutation): string | undefined {
+  for (const { remove, insert = '' } of changes) {
+    const source = fs.readFileSync(file, 'utf8');
+    if (!source.includes(remove)) return remove;
+    fs.writeFileSync(
+      file,
+      source.replaceAll(remove, () => insert),
+    );
+  }
+  return undefined;
+}
+
+function runFault(copy: string, fault: string): { red: boolean; why: string } {
+  const args = ['test/faults/run.ts', '--only', fault, '--stop-at-first-failure'];
+  const { status, stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8', timeout: LIMIT_MS });
+  const failure = stdout.split('\n').findLast((line) => line.includes(' seed '));
+  return { red: status !== 0, why: failure ?? (status === null ? 'stuck' : '') };
+}
