@@ -57,11 +57,11 @@ export async function startWorker({ url, pool }: Opened, handlers: Handler[], co
 }
 
 /** Puts events into the queue the way they really come: parsed, then stored by the inbox. */
-export async function fill(pool: pg.Pool, jobs: number, sharedPercent = 0): Promise<void> {
+export async function fill(pool: pg.Pool, jobs: number, { sharedPercent = 0, first = 0 } = {}): Promise<void> {
   const inbox = new Inbox(pool, log);
-  let n = 0;
+  let n = first;
   const sender = async () => {
-    while (n < jobs) {
+    while (n < first + jobs) {
       const next = n++;
       await inbox.accept(arrival(next, entityOf(next, sharedPercent)));
     }

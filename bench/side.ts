@@ -43,11 +43,13 @@ export function killSides(): void {
 export function side<O, R>(work: (options: O) => Promise<R>): void {
   process.on('disconnect', () => process.exit(0));
   process.on('SIGINT', () => {}); // Ctrl-C reaches the whole group; the parent decides
-  work(JSON.parse(process.argv[2] ?? '{}') as O).then(
-    (result) => process.send?.(result),
-    (error) => {
-      console.error(error);
-      process.exit(1);
-    },
-  );
+  const report = (result: R) => process.send?.(result);
+  const fail = (error: unknown) => {
+    console.error(error);
+    process.exit(1);
+  };
+  // Not at once: the module that calls this has constants further down.
+  Promise.resolve(JSON.parse(process.argv[2] ?? '{}') as O)
+    .then(work)
+    .then(report, fail);
 }

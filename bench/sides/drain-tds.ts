@@ -5,6 +5,8 @@ import { side } from '../side.ts';
 export type DrainOptions = {
   url: string;
   jobs: number;
+  /** Number of the first event: a database that was drained before needs new ones. */
+  first?: number;
   sharedPercent?: number;
   handler?: 'noop' | 'mirror';
   /** True: the drain follows the intake at once, as in daily life: no vacuum and no checkpoint between them. */
@@ -12,11 +14,11 @@ export type DrainOptions = {
 };
 export type Drained = { perSecond: number; walPerJob: number; fillPerSecond: number; fillWalPerJob: number };
 
-side<DrainOptions, Drained>(async ({ url, jobs, sharedPercent = 0, handler = 'noop', flowing = false }) => {
+side<DrainOptions, Drained>(async ({ url, jobs, first = 0, sharedPercent = 0, handler = 'noop', flowing = false }) => {
   const opened = open(url);
   const wal0 = await walPosition(opened.pool);
   const filling = performance.now();
-  await fill(opened.pool, jobs, sharedPercent);
+  await fill(opened.pool, jobs, { sharedPercent, first });
   const fillPerSecond = jobs / ((performance.now() - filling) / 1000);
   const wal1 = await walPosition(opened.pool);
   if (!flowing) await settle(opened.pool);

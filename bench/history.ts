@@ -1,0 +1,67 @@
+/** Rows in bulk, made by PostgreSQL itself: what the tables look like after millions of events. */
+import type pg from 'pg';
+import { invoice } from './invoice.ts';
+
+/**
+ * Puts `count` completed events into inbox, queue and logs, an event every 100 ms up to an hour ago, as the worker
+ * leaves them. Their payload is `{}`: claims and counts never read it. Triggers are off, so the counts row comes last.
+ */
+export async function addCompleted(pool: pg.Pool, count: number): Promise<void> {
+  const client = await pool.connect();
+  await client.query("set session_replication_role = 'replica'");
+  for (const insert of [INBOX, PAYLOADS, QUEUE, LOGS]) await client.query(insert, [count]);
+  await client.query('insert into tds_queue_counts (completed) values ($1)', [count]);
+  await client.query(`select setval('tds_arrival', greatest($1::bigint, (select last_value from tds_arrival)))`, [
+    count,
+  ]);
+  await client.query("set session_replication_role = 'origin'");
+  client.release();
+}
+
+/** A UUID in the order of n, as v7 ids are in the order of time. */
+const ID = `('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid`;
+const TIME = `now() - interval '1 hour' - ($1::int - n) * interval '100 ms'`;
+const N = 'generate_series(1, $1::int) as n';
+
+const INBOX = `
+insert into tds_inbox_events (event_id, dedupe_key, received_at, processed_at, version, processed, versioned, source,
+  organization_id, module, action, entity_id, event_type)
+select ${ID}, ${ID}, ${TIME}, ${TIME}, ${TIME}, true, true, 'webhook', '600012345', 'invoice', 'updated',
+  (982000000000000000 + n)::text, 'invoice.updated' from ${N}`;
+
+const PAYLOADS = `insert into tds_inbox_payloads (event_id, payload, request) select ${ID}, '{}', '{}' from ${N}`;
+
+const QUEUE = `
+insert into tds_sync_queue (id, event_id, lease, arrival, entity_key, queued_at, run_at, started_at, completed_at,
+  attempt_count, status, organization_id, event_type, entity_id)
+select ${ID}, ${ID}, ${ID}, n, hashint8extended(n, 0), ${TIME}, ${TIME}, ${TIME}, ${TIME}, 1, 'completed', '600012345',
+  'invoice.updated', (982000000000000000 + n)::text from ${N}`;
+
+const LOGS = `
+insert into tds_sync_logs (queue_id, event_id, worker_id, created_at, duration_ms, attempt, status)
+select ${ID}, ${ID}, ${ID}, ${TIME}, 1, 1, 'completed' from ${N}`;
+
+/** Puts `count` waiting events with full payloads into the queue, through the triggers, 10,000 at a time. */
+export async function addPending(pool: pg.Pool, count: number): Promise<void> {
+  const payload = invoice(1);
+  for (let first = 0; first < count; first += CHUNK) {
+    await pool.query(PENDING, [payload, first, Math.min(CHUNK, count - first)]);
+  }
+}
+
+const CHUNK = 10_000;
+
+const PENDING = `
+with numbers as (
+  select n, ('01980000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid as id
+  from generate_series($2::int + 1, $2::int + $3::int) as n),
+inbox as (
+  insert into tds_inbox_events (event_id, dedupe_key, version, versioned, source, organization_id, module, action,
+    entity_id, event_type)
+  select id, id, now(), true, 'webhook', '600012345', 'invoice', 'updated', (983000000000000000 + n)::text,
+    'invoice.updated' from numbers),
+payloads as (
+  insert into tds_inbox_payloads (event_id, payload, request) select id, $1::json, '{}' from numbers)
+insert into tds_sync_queue (id, event_id, entity_key, organization_id, event_type, entity_id)
+select id, id, hashint8extended(n, 1), '600012345', 'invoice.updated', (983000000000000000 + n)::text
+from numbers order by n`;

@@ -1,0 +1,59 @@
+/** What a claim of one row reads while another session has held an old snapshot for many jobs. */
+import { randomUUID } from 'node:crypto';
+import type pg from 'pg';
+import { inTransaction } from '../../src/db/transaction.ts';
+import { claim, type LowWater, newLowWater } from '../../src/queue/claim.ts';
+import { finish } from '../../src/queue/finish.ts';
+import { transition } from '../../src/queue/state.ts';
+import { fill, open, settle } from '../engine.ts';
+import { explainingPool, type Plan } from '../explain.ts';
+import { side } from '../side.ts';
+
+export type Snapshot = { before: Plan; after: Plan; fromStart: Plan };
+
+const BATCH = 500;
+const POLICY = { maxAttempts: 3, baseSeconds: 1, maxSeconds: 10 };
+const WORKER = randomUUID();
+const OPTIONS = { workerId: WORKER, siblings: 'together', withPayload: true } as const;
+
+side<{ url: string; jobs: number }, Snapshot>(async ({ url, jobs }) => {
+  const { pool } = open(url);
+  const low = newLowWater();
+  await fill(pool, BATCH);
+  await settle(pool);
+  const before = await explainClaim(pool, low);
+  const holder = await pool.connect();
+  await holder.query('begin isolation level repeatable read');
+  await holder.query('select from tds_queue_state');
+  await fill(pool, jobs, { first: BATCH });
+  await pass(pool, low);
+  await fill(pool, 1, { first: BATCH + jobs });
+  const after = await explainClaim(pool, low);
+  const fromStart = await explainClaim(pool, newLowWater());
+  await holder.query('rollback');
+  holder.release();
+  return { before, after, fromStart };
+});
+
+async function explainClaim(pool: pg.Pool, low: LowWater): Promise<Plan> {
+  const plans: Plan[] = [];
+  const marks = { ...low };
+  await inTransaction(explainingPool(pool, plans), (client) => claim(client, marks, { ...OPTIONS, limit: 1 }));
+  return plans[0] as Plan;
+}
+
+/** Claims and finishes until nothing is left, moving the low-water marks as a worker does. */
+async function pass(pool: pg.Pool, low: LowWater): Promise<void> {
+  const end = transition(0, { kind: 'succeeded', label: null }, POLICY);
+  for (let left = true; left; ) {
+    left = await inTransaction(pool, async (client) => {
+      const events = await claim(client, low, { ...OPTIONS, limit: BATCH });
+      await finish(
+        client,
+        WORKER,
+        events.map((event) => ({ event, transition: end, durationMs: 1 })),
+      );
+      return events.length > 0;
+    });
+  }
+}
