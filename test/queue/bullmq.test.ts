@@ -99,6 +99,23 @@ if (why) {
     t.same(await redis.keys('*_*'), []);
   });
 
+  t.test('sets of events are announced in bundles, and end with the newest version of each record', async (t) => {
+    const ownDatabase = await testDatabase(t);
+    const env = { REDIS_URL: `${redis.url}/1`, HANDLERS_DIR: '' };
+    const mirrors = await Fleet.start(t, ownDatabase, env);
+    const received = await redis.received();
+    await mirrors.sendMany(2000);
+    await mirrors.settled();
+    const { rows } = await mirrors.pool.query(
+      `select count(*)::int as records, count(distinct version)::int as versions,
+              (select count(*)::int from tds_sync_queue where status = 'completed' and attempt_count = 1) as completed,
+              (select count(*)::int from tds_sync_logs) as attempts
+       from books_records where version >= (select max(version) - interval '9 seconds' from books_records)`,
+    );
+    t.same(rows, [{ records: 10, versions: 10, completed: 2000, attempts: 2000 }]);
+    t.ok((await redis.received()) - received < 1000, 'less announcements than events');
+  });
+
   t.test('health tells a Redis that takes writes from one that is not there', async (t) => {
     t.match(await checkRedis(redis.url), { name: 'redis', status: 'up' });
     t.match(await checkRedis('redis://127.0.0.1:1'), { name: 'redis', status: 'down' });

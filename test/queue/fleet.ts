@@ -12,7 +12,8 @@ import { silentLog, type TestDatabase, waitFor } from '../helper.ts';
 export const HANDLERS_DIR = path.join(import.meta.dirname, 'handlers');
 
 const EFFECTS = `create table if not exists effects (
-  nth bigint generated always as identity, event_id uuid, entity_id text, arrival bigint, attempt int)`;
+  nth bigint generated always as identity, event_id uuid, entity_id text, arrival bigint, attempt int,
+  at timestamptz not null default clock_timestamp())`;
 
 export class Fleet {
   readonly pool: pg.Pool;
@@ -28,7 +29,7 @@ export class Fleet {
     this.#workers = workers;
   }
 
-  /** Two workers with the handlers of `handlers/`. */
+  /** Two workers with the handlers of `handlers/`; `env` may say otherwise. */
   static async start(t: Test, { url, pool }: TestDatabase, env: Record<string, string>): Promise<Fleet> {
     await pool.query(EFFECTS);
     const config = loadConfig({
@@ -39,12 +40,12 @@ export class Fleet {
     const workers = [await create(), await create()];
     const fleet = new Fleet(pool, workers);
     t.teardown(() => fleet.stop());
-    await Promise.all(workers.map((worker) => worker.start()));
+    await Promise.all(workers.map((worker) => worker.start?.()));
     return fleet;
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.stop()));
+    await Promise.all(this.#workers.map((worker) => worker.stop?.()));
   }
 
   /** Sends one event and resolves once it is stored. */
@@ -99,7 +100,9 @@ export class Fleet {
 
 function delivery(entity: string, version: number, orders: Record<string, unknown>): Arrival {
   const last_modified_time = new Date(Date.UTC(2026, 0, 1) + version * 1000).toISOString();
-  const body = Buffer.from(JSON.stringify({ invoice: { invoice_id: entity, last_modified_time, ...orders } }));
+  const body = Buffer.from(
+    JSON.stringify({ invoice: { invoice_id: entity, last_modified_time, total: version, ...orders } }),
+  );
   const contentType = 'application/json';
   const parsed = parseDelivery({ body, contentType, method: 'POST', defaultOrganization: 'default' });
   if (parsed.kind === 'check') throw new Error('this is no event');
