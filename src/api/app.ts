@@ -65,7 +65,8 @@ function createInstance({ config, log }: Deps): Api {
     forceCloseConnections: 'idle',
     genReqId: requestId,
     rewriteUrl: (request) => localUrl(request, config.basePath),
-    routerOptions: { ignoreTrailingSlash: true },
+    // The default of 100 would answer 414 to an authentic delivery; no URL can be longer than Node's 16 kB of headers.
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 16_384 },
     clientErrorHandler: answerSocketErrors(log),
     frameworkErrors: (error, request, reply) => {
       sendProblem(error, request as FastifyRequest, reply as unknown as FastifyReply, log);

@@ -9,11 +9,14 @@ import { SECURITY_HEADERS } from './headers.ts';
  * `allowedMethods` lists the methods some route accepts for a path.
  */
 export function answerProblems(api: Api, log: Logger, allowedMethods: (path: string) => string[]): void {
+  const nothingHere = ({ url, method }: FastifyRequest) => {
+    const methods = allowedMethods(url.split('?', 1)[0] ?? '');
+    return methods.length > 0 ? wrongMethod(method, methods) : unknownPath();
+  };
   api.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, log));
-  api.setNotFoundHandler((request, reply) => {
-    const methods = allowedMethods(request.url.split('?', 1)[0] ?? '');
-    return sendProblem(methods.length > 0 ? wrongMethod(request.method, methods) : unknownPath(), request, reply, log);
-  });
+  // Before the body is read: nobody wants it, and what is wrong with it would hide what is wrong with the path.
+  api.addHook('onRequest', (request, _reply, done) => done(request.is404 ? nothingHere(request) : undefined));
+  api.setNotFoundHandler((request, reply) => sendProblem(nothingHere(request), request, reply, log));
 }
 
 /** Answers with the problem that `error` amounts to. What nobody expected is logged with its stack, never sent. */
