@@ -31,7 +31,7 @@ export class LineWriter {
 
   /** Writes one JSON line (with its line feed) after a prefix that does not count as JSON. */
   write(line: string, prefix = ''): void {
-    const bytes = Buffer.from(prefix + capLine(line));
+    const bytes = Buffer.from(prefix + capLine(escapeHidden(line)));
     if (this.#backlogBytes > 0) this.#keep(bytes);
     else this.#keepRest(bytes, this.#tryWrite(bytes));
   }
@@ -86,12 +86,20 @@ export class LineWriter {
   }
 }
 
+/** DEL and the C1 controls (0x9b begins a terminal command), and what switches the direction of text. */
+const HIDDEN = /[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Escapes what JSON.stringify leaves as it is and yet makes a terminal show another line than was written. */
+function escapeHidden(line: string): string {
+  return line.replace(HIDDEN, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /** Shortens a line that is too long, keeping it one JSON object with the usual fields. */
 export function capLine(line: string): string {
   if (line.length * 3 <= MAX_LINE_BYTES || Buffer.byteLength(line) <= MAX_LINE_BYTES) return line;
   const { metadata, message, ...fields } = JSON.parse(line);
-  const start = JSON.stringify(metadata)?.slice(0, 6000);
+  const start = JSON.stringify(metadata)?.slice(0, 4000);
   const short = { truncated: true, original_bytes: Buffer.byteLength(line), start };
-  // 6,000 + 1,500 characters stay below the limit even when each takes several bytes.
-  return `${JSON.stringify({ ...fields, message: String(message).slice(0, 1500), metadata: short })}\n`;
+  // 4,000 + 1,000 characters stay below the limit even when each is escaped.
+  return `${escapeHidden(JSON.stringify({ ...fields, message: String(message).slice(0, 1000), metadata: short }))}\n`;
 }
