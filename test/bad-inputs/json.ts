@@ -2,31 +2,9 @@
 import { parseDelivery } from '../../src/inbox/parse.ts';
 import { cleanMetadata } from '../../src/log-clean.ts';
 import { invoice } from './bodies.ts';
-import { type Case, records, type Table } from './run.ts';
-import { get, post, postAll } from './send.ts';
-
-const mirrored = (body: string, also?: Case['also']): Case => ({
-  send: (at) => post(at, { body }),
-  answer: 202,
-  effect: 'mirrored',
-  ...(also ? { also } : {}),
-});
-
-const quarantined = (...bodies: (string | Buffer)[]): Case => ({
-  send: (at) =>
-    postAll(
-      at,
-      bodies.map((body) => ({ body })),
-    ),
-  answer: 202,
-  effect: 'quarantined',
-});
-
-/** The mirrored record matches, as text of jsonb. */
-const holds =
-  (pattern: RegExp): Case['also'] =>
-  async (t, at) =>
-    t.match((await records(at))[0]?.record, pattern);
+import { holds, mirrored, quarantined } from './expect.ts';
+import { records, type Table } from './run.ts';
+import { get, post } from './send.ts';
 
 const bytes = (hex: string) => Buffer.concat([Buffer.from('{"n":"'), Buffer.from(hex, 'hex'), Buffer.from('"}')]);
 const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);

@@ -31,6 +31,13 @@ export async function runCase(t: Test, system: System, id: string, { send, answe
   await also?.(t, at, answers);
 }
 
+/** Runs a table whose keys are sentences, each under an organization of its own. */
+export function runTable(t: Test, system: System, table: Table): void {
+  for (const [number, [sentence, one]] of Object.entries(table).entries()) {
+    t.test(sentence, (t) => runCase(t, system, `case-${number}`, one));
+  }
+}
+
 type Check = (t: Test, at: Target, answers: Answer[]) => Promise<void>;
 
 const EFFECTS: Record<Effect, Check> = {
@@ -81,7 +88,7 @@ export type Letter = { event_id: string; organization_id: string; raw_body_base6
 
 /** The case's open dead letters, as an operator sees them. */
 export async function deadLettersOf({ system, organization }: Target): Promise<Letter[]> {
-  const latest = await ask<Letter[]>(system, '/dashboard/dead-letter?limit=10');
+  const latest = await ask<Letter[]>(system, '/dashboard/dead-letter?limit=20');
   return latest.filter((letter) => letter.organization_id === organization);
 }
 
