@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg';
 import { onClient } from '../db/transaction.ts';
 import type { QueuedEvent } from '../handlers/handler.ts';
-import { type ClaimOptions, newLowWater, refreshLowWater } from '../queue/claim.ts';
+import { type ClaimOptions, lookAgainFrom, newLowWater, refreshLowWater } from '../queue/claim.ts';
 import { Wakeup } from '../wakeup.ts';
 import { type Crew, Interrupted } from './crew.ts';
 import { executeOne, executeSet, giveBack } from './execute.ts';
@@ -138,6 +138,8 @@ export class Loop {
 
   #letGo(events: QueuedEvent[]): void {
     for (const event of events) this.#inHand.delete(event);
+    // Sets are in order of priority and arrival.
+    if (events[0]) lookAgainFrom(this.#low, events[0]);
     this.#crew.dispatcher.ended(events);
   }
 

@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import t, { type Test } from 'tap';
+import type { QueuedEvent } from '../../src/handlers/handler.ts';
+import type { Crew } from '../../src/worker/crew.ts';
+import { Loop } from '../../src/worker/loop.ts';
+import { testDatabase, waitFor } from '../helper.ts';
+import { arrive, statusOf } from '../queue/engine.ts';
+import { testCrew } from './crew.ts';
+
+const { pool } = await testDatabase(t);
+t.beforeEach(() => pool.query('truncate tds_sync_queue, tds_sync_logs'));
+
+async function completed(): Promise<number> {
+  const { rows } = await pool.query(`select count(*)::int as n from tds_sync_queue where status = 'completed'`);
+  return rows[0].n;
+}
+
+async function running(t: Test, crew: Crew, concurrency: number, work: (loop: Loop) => Promise<void>) {
+  const loop = new Loop(crew, { concurrency, pollMs: 100 });
+  loop.start();
+  await work(loop).finally(() => loop.stop(100));
+  t.equal(loop.inFlight, 0, 'nothing stays in hand');
+}
+
+t.test('no more events run at once than there are slots', async (t) => {
+  let now = 0;
+  let most = 0;
+  const handle = async () => {
+    now += 1;
+    most = Math.max(most, now);
+    await sleep(5);
+    now -= 1;
+  };
+  await arrive(
+    pool,
+    Array.from({ length: 40 }, (_, n) => `e${n}`),
+  );
+  await running(t, testCrew(pool, [{ handle }]), 4, async () => {
+    await waitFor('all to be done', async () => (await completed()) === 40);
+  });
+  t.equal(most, 4);
+});
+
+t.test('a busy entity behind newer events goes on as fast as its events end', async (t) => {
+  await arrive(
+    pool,
+    Array.from({ length: 30 }, () => 'busy'),
+  );
+  await arrive(pool, ['x', 'y', 'z']);
+  const since = performance.now();
+  await running(t, testCrew(pool, [{ handle: () => sleep(2) }]), 4, async () => {
+    await waitFor('all to be done', async () => (await completed()) === 33, 60_000);
+  });
+  const ms = performance.now() - since;
+  t.ok(ms < 5000, `30 events of one entity took ${Math.round(ms)} ms`);
+});
+
+t.test('what is not done by the deadline is given back uncharged', async (t) => {
+  const [long = ''] = await arrive(pool, ['a']);
+  const handle = (_: QueuedEvent, { signal }: { signal: AbortSignal }) => sleep(600_000, undefined, { signal });
+  await running(t, testCrew(pool, [{ handle }]), 2, async (loop) => {
+    await waitFor('the event to be in hand', () => loop.inFlight === 1);
+  });
+  t.equal(await statusOf(pool, long), 'pending 0');
+  const { rows } = await pool.query('select count(*)::int as n from tds_queue_claims');
+  t.equal(rows[0].n, 0, 'and no claim stays behind');
+});
+
+t.test('a lost lease breaks off the work, whose effects vanish', async (t) => {
+  await pool.query('create table if not exists marks (id uuid)');
+  const [id = ''] = await arrive(pool, ['a']);
+  let calls = 0;
+  const crew = testCrew(pool, [
+    {
+      async handle(event, { trx, signal }) {
+        await sql`insert into marks values (${event.id})`.execute(trx);
+        calls += 1;
+        if (calls === 1) await sleep(600_000, undefined, { signal });
+      },
+    },
+  ]);
+  await running(t, crew, 2, async (loop) => {
+    await waitFor('the handler to have written', () => calls === 1);
+    await pool.query(`update tds_sync_queue set status = 'pending', started_at = null where id = $1`, [id]);
+    loop.loseLeases();
+    await waitFor('the second run', async () => (await completed()) === 1);
+  });
+  const { rowCount } = await pool.query('select from marks');
+  t.equal(rowCount, 1);
+  t.equal(await statusOf(pool, id), 'completed 1');
+});
