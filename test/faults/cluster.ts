@@ -18,6 +18,7 @@ const SETTINGS = [
   'dynamic_shared_memory_type=mmap',
   `max_connections=${MAX_CONNECTIONS}`,
   'max_prepared_transactions=2',
+  'deadlock_timeout=100ms',
   'timezone=UTC',
   'jit=off',
 ];

@@ -11,10 +11,8 @@ import { LEASE_SECONDS, type World } from '../world.ts';
 const loopBlocked: Fault = {
   id: 'F06',
   title: 'event loop blocked for three leases',
-  load: (world) => [
-    ...mixedLoad(world),
-    delivery({ key: key(world, 'blocker'), fault: { blockMs: 3 * LEASE_SECONDS * 1000 } }),
-  ],
+  world: { workerEnv: { LEASE_SECONDS: '1' } },
+  load: (world) => [...mixedLoad(world), delivery({ key: key(world, 'blocker'), fault: { blockMs: 3000 } })],
   async inject(world) {
     const blocked = await world.holderOf(key(world, 'blocker'));
     const noticed = () => !blocked.running || blocked.count('stale write rejected: the lease was lost') > 0;

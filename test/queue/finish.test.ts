@@ -1,0 +1,104 @@
+import { sql } from 'kysely';
+import t from 'tap';
+import { retryDeadLetter } from '../../src/queue/dead-letter.ts';
+import { listDeadLetters, queueStats } from '../../src/queue/inspect.ts';
+import type { Outcome } from '../../src/queue/state.ts';
+import { testDatabase } from '../helper.ts';
+import { arrive, Claimer, SUCCESS, statusOf } from './engine.ts';
+
+const { db, pool } = await testDatabase(t);
+t.beforeEach(() => pool.query('truncate tds_sync_queue, tds_dead_letter_queue, tds_sync_logs'));
+await pool.query('create table effects (event_id uuid)');
+
+const FATAL: Outcome = { kind: 'failed', tag: 'ValidationError', message: 'no such item', permanent: true };
+
+t.test('effects commit with the completion, and only under the lease', async (t) => {
+  const [id] = await arrive(pool, ['a']);
+  const zombie = new Claimer(pool);
+  const held = await zombie.claim();
+  await pool.query(`update tds_sync_queue set status = 'pending', started_at = null where id = $1`, [id]);
+  const owner = new Claimer(pool);
+  const effect = (client: { query(text: string, values: unknown[]): Promise<unknown> }) =>
+    client.query('insert into effects values ($1)', [id]);
+  await owner.end(await owner.claim(), SUCCESS, effect);
+  await t.rejects(zombie.end(held, SUCCESS, effect), { name: 'StaleLease' });
+  const { rowCount } = await pool.query('select from effects where event_id = $1', [id]);
+  t.equal(rowCount, 1, "the zombie's effect vanished with its transaction");
+});
+
+t.test('finishing twice is refused', async (t) => {
+  await arrive(pool, ['a']);
+  const claimer = new Claimer(pool);
+  const held = await claimer.claim();
+  await claimer.end(held);
+  await t.rejects(claimer.end(held), { name: 'StaleLease' });
+  await t.rejects(claimer.end(held, FATAL), { name: 'StaleLease' }, 'a done event cannot fail');
+});
+
+t.test('one stale event of a set undoes the whole set', async (t) => {
+  const [first] = await arrive(pool, ['a', 'b']);
+  const claimer = new Claimer(pool);
+  const held = await claimer.claim();
+  await pool.query(`update tds_sync_queue set status = 'pending', started_at = null where id = $1`, [first]);
+  await t.rejects(claimer.end(held), { name: 'StaleLease' });
+  t.equal(await statusOf(pool, held[1]?.id ?? ''), 'processing 0');
+});
+
+t.test('three failures make a dead letter that keeps the payload', async (t) => {
+  const [id = ''] = await arrive(pool, ['a']);
+  for (const expected of ['retry 1', 'retry 2', 'dead_letter 3']) {
+    const claimer = new Claimer(pool);
+    await claimer.end(await claimer.claim(), {
+      kind: 'failed',
+      tag: 'NetworkError',
+      message: 'gone',
+      permanent: false,
+    });
+    t.equal(await statusOf(pool, id), expected);
+  }
+  const { json, count } = await listDeadLetters(db, { limit: 10 });
+  t.equal(count, 1);
+  t.match(JSON.parse(json)[0], {
+    original_queue_id: id,
+    attempt_count: 3,
+    payload: { invoice_id: 'a' },
+    retry_count: 0,
+  });
+});
+
+t.test('of two retries at once one succeeds and the other is told so', async (t) => {
+  const [id = ''] = await arrive(pool, ['a']);
+  const claimer = new Claimer(pool);
+  await claimer.end(await claimer.claim(), FATAL);
+  const dead = await openDeadLetter();
+  const outcomes = await Promise.all([1, 2, 3, 4].map(() => retryDeadLetter(db, dead.id)));
+  t.strictSame(outcomes.map(({ outcome }) => outcome).sort(), ['conflict', 'conflict', 'conflict', 'retried']);
+  t.equal(await statusOf(pool, dead.id), 'pending 0', 'the new row has the id of the dead letter');
+  t.equal(await statusOf(pool, id), 'undefined undefined', 'and stands in for the old one');
+  t.match(await queueStats(db), { pending: 1, dead_letter: 0, total: 1 });
+});
+
+t.test('a dead letter that dies again comes back with one retry more', async (t) => {
+  await arrive(pool, ['a']);
+  for (const expected of [0, 1, 2]) {
+    const claimer = new Claimer(pool);
+    await claimer.end(await claimer.claim(), FATAL);
+    const dead = await openDeadLetter();
+    t.equal(dead.retry_count, expected);
+    t.equal(dead.last_retry_at === null, expected === 0);
+    await retryDeadLetter(db, dead.id);
+  }
+  const claimer = new Claimer(pool);
+  await claimer.end(await claimer.claim());
+  t.match(await queueStats(db), { completed: 1, dead_letter: 0, total: 1 });
+});
+
+t.test('an unknown dead letter is not found', async (t) => {
+  t.strictSame(await retryDeadLetter(db, '00000000-0000-7000-8000-000000000000'), { outcome: 'not_found' });
+});
+
+async function openDeadLetter() {
+  const { rows } = await sql<{ id: string; retry_count: number; last_retry_at: Date | null }>`
+    select * from tds_dead_letter_queue where resolved_at is null`.execute(db);
+  return rows[0] ?? { id: '', retry_count: -1, last_retry_at: null };
+}
