@@ -48,6 +48,14 @@ export function kyselyOver(query: Query): Transaction<Schema> {
   return new Kysely<Schema>({ dialect: new PostgresDialect({ pool: pool as never }) }) as Transaction<Schema>;
 }
 
+/** A handler went on writing after its attempt had ended. */
+export class TransactionOver extends Error {
+  override name = 'TransactionOver';
+  constructor() {
+    super('this transaction is over: the handler timed out or has returned');
+  }
+}
+
 /**
  * A transaction that begins at its first statement: a handler that waits for the network first holds no connection.
  * `onBegin` runs before that statement, in the same transaction.
@@ -64,7 +72,7 @@ export class LazyTransaction {
     this.#onBegin = onBegin;
     this.trx = kyselyOver(async (text, parameters) => {
       // A handler that goes on after its time-out must not write into a transaction that is over.
-      if (this.#closed) throw new Error('this transaction is over: the handler timed out or has returned');
+      if (this.#closed) throw new TransactionOver();
       return (await this.begin()).query(text, parameters);
     });
   }

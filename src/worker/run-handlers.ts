@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg';
-import { kyselyOver, type LazyTransaction } from '../db/transaction.ts';
+import { kyselyOver, type LazyTransaction, TransactionOver } from '../db/transaction.ts';
 import { TaggedError } from '../errors.ts';
 import { DEFAULT_TIMEOUT_MS, type Handler, type HandlerContext, type QueuedEvent } from '../handlers/handler.ts';
 import type { Registry } from '../handlers/registry.ts';
@@ -16,15 +16,34 @@ export async function runOnSet(
   signal: AbortSignal,
 ): Promise<Map<string, string>> {
   const labels = new Map<string, string>();
-  const trx = kyselyOver((text, parameters) => client.query(text, parameters));
-  for (const [handler, wanted] of eventsByHandler(crew.registry, events)) {
-    if (!handler.handleBatch) continue;
-    const context = { trx, signal, log: crew.log };
-    const found = await withTimeout(handler, context, (limited) => handler.handleBatch?.(wanted, limited));
-    // The first handler to name an outcome wins: the mirror knows best what became of the record.
-    for (const [id, label] of found ?? []) if (!labels.has(id)) labels.set(id, label);
+  const { trx, close } = borrow(client);
+  try {
+    for (const [handler, wanted] of eventsByHandler(crew.registry, events)) {
+      if (!handler.handleBatch) continue;
+      const context = { trx, signal, log: crew.log };
+      const found = await withTimeout(handler, context, (limited) => handler.handleBatch?.(wanted, limited));
+      // The first handler to name an outcome wins: the mirror knows best what became of the record.
+      for (const [id, label] of found ?? []) if (!labels.has(id)) labels.set(id, label);
+    }
+    return labels;
+  } finally {
+    close();
   }
-  return labels;
+}
+
+/** A handler that goes on after its time-out must not write into whatever the client is used for next. */
+function borrow(client: PoolClient) {
+  let closed = false;
+  const trx = kyselyOver(async (text, parameters) => {
+    if (closed) throw new TransactionOver();
+    return client.query(text, parameters);
+  });
+  return {
+    trx,
+    close() {
+      closed = true;
+    },
+  };
 }
 
 function eventsByHandler(registry: Registry, events: QueuedEvent[]): Map<Handler, QueuedEvent[]> {
