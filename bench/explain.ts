@@ -1,6 +1,12 @@
 import type pg from 'pg';
 
-export type Plan = { text: string; buffers: number };
+export type Plan = {
+  text: string;
+  /** Read by the whole statement. */
+  buffers: number;
+  /** Of these, what it took to find, lock and take a row of tds_queue_ready; 0 for other statements. */
+  takeBuffers: number;
+};
 
 /**
  * A pool whose transactions are explained and undone: every statement first runs under EXPLAIN (ANALYZE, BUFFERS) and is
@@ -32,7 +38,13 @@ async function explainAndRun(client: pg.PoolClient, statement: pg.QueryConfig, p
 }
 
 function readPlan(lines: string[]): Plan {
-  const buffers = /Buffers: shared (.*)/.exec(lines.join('\n'))?.[1] ?? '';
-  const count = (name: string) => Number(new RegExp(`${name}=(\\d+)`).exec(buffers)?.[1] ?? 0);
-  return { text: lines.join('\n'), buffers: count('hit') + count('read') };
+  const text = lines.join('\n');
+  return { text, buffers: buffersAfter(text, ''), takeBuffers: buffersAfter(text, 'Delete on tds_queue_ready') };
+}
+
+function buffersAfter(text: string, node: string): number {
+  const at = text.indexOf(node);
+  const found = at < 0 ? '' : (/Buffers: shared (.*)/.exec(text.slice(at))?.[1] ?? '');
+  const count = (name: string) => Number(new RegExp(`${name}=(\\d+)`).exec(found)?.[1] ?? 0);
+  return count('hit') + count('read');
 }
