@@ -85,13 +85,16 @@ export class Channel {
     return this.#answer(this.#queue.getJobCountByTypes('waiting', 'prioritized'));
   }
 
-  /** At most `limit` announcements, most urgent first; waits about a second for the first. */
-  async receive(limit: number): Promise<Received[]> {
+  /** Announcements of about `wanted` entities, most urgent first; waits about a second for the first. */
+  async receive(wanted: number): Promise<Received[]> {
     const first = await this.#answer(this.#worker.getNextJob(TOKEN));
     const jobs: Job<JobData>[] = first ? [first] : [];
     // Doubling: a single job costs no hundred questions, and a hundred jobs take no hundred round trips.
-    for (let ask = jobs.length; ask > 0 && jobs.length < limit; ask *= 2) {
-      const asked = Math.min(ask, limit - jobs.length);
+    for (let ask = jobs.length; ask > 0; ask *= 2) {
+      const sizes = jobs.map(({ data }) => data.entityKeys.length);
+      const missing = wanted - sizes.reduce((sum, size) => sum + size, 0);
+      const asked = Math.min(ask, Math.ceil(missing / Math.max(...sizes)));
+      if (asked <= 0) break;
       const more = (await this.#answer(Promise.all(Array.from({ length: asked }, () => this.#next())))).flat();
       jobs.push(...more);
       if (more.length < asked) break;

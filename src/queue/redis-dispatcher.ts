@@ -12,6 +12,7 @@ import { Relay, WINDOW } from './relay.ts';
 
 const RECONNECT_MS = 500;
 const RELAY_POLL_MS = 1000;
+const BACKLOG_POLL_MS = 50;
 const RELAY_GAP_MS = 20;
 const LOOK_MS = 5000;
 /** What a worker can take at once comes in so many announcements, or two idle workers could not share it. */
@@ -36,7 +37,8 @@ export class RedisDispatcher implements Dispatcher {
   #relaying = false;
   #downSince: number | undefined;
   #demand = 0;
-  #bundle = 1;
+  /** Entities per announcement; 0 until the first claim tells how much a worker takes at once. */
+  #bundle = 0;
   #delayedIsDue = false;
   #lookedAt = 0;
   #running: Promise<void> | undefined;
@@ -71,10 +73,10 @@ export class RedisDispatcher implements Dispatcher {
   }
 
   async claim(client: ClientBase, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {
+    if (!options.alone) this.#bundle = Math.ceil(options.limit / BUNDLES);
     if (options.alone || !this.#channel || this.#isTimeToLook()) return claim(client, low, options);
     let events: ClaimedEvent[] = [];
     while (events.length === 0 && this.#entities.size > 0) events = await this.#claimKnown(client, low, options);
-    this.#bundle = Math.ceil(options.limit / BUNDLES);
     // Sets are done in no time: the next one is fetched meanwhile. A single handler may take minutes.
     this.#ask(options.siblings === 'together' ? options.limit : options.limit - events.length);
     return events;
@@ -136,10 +138,11 @@ export class RedisDispatcher implements Dispatcher {
     const relay = new Relay();
     while (this.#channel === channel) {
       this.#relaying = await channel.holdRelay();
-      const mayAnnounce = this.#relaying && (await channel.waiting()) < WINDOW;
+      const mayAnnounce = this.#relaying && this.#bundle > 0 && (await channel.waiting()) < WINDOW;
       const announcements = mayAnnounce ? await this.#waiting(relay) : [];
       await channel.announce(announcements);
-      if (announcements.length === 0) await this.#relayWakeup.sleep(RELAY_POLL_MS);
+      if (announcements.length === 0)
+        await this.#relayWakeup.sleep(relay.windowIsFull ? BACKLOG_POLL_MS : RELAY_POLL_MS);
       await sleep(RELAY_GAP_MS);
     }
   }
@@ -158,7 +161,7 @@ export class RedisDispatcher implements Dispatcher {
         await this.#demandWakeup.sleep(RELAY_POLL_MS);
         continue;
       }
-      const received = await channel.receive(Math.ceil(this.#demand / this.#bundle));
+      const received = await channel.receive(this.#demand);
       for (const { entityKeys, wasDelayed } of received) {
         for (const key of entityKeys) this.#entities.add(key);
         this.#demand = Math.max(0, this.#demand - entityKeys.length);

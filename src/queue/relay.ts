@@ -19,6 +19,8 @@ export class Relay {
   readonly #low: LowWater = newLowWater();
   #lowSetAt = 0;
   #announced = new Map<string, number>();
+  /** More may wait than the window shows: look again soon, as nobody tells when it moves on. */
+  windowIsFull = false;
 
   /**
    * What waits and has not been announced of late.
@@ -32,6 +34,7 @@ export class Relay {
       text: ANNOUNCE,
       values: [WINDOW, this.#low.priority, this.#low.arrival, this.#low.claimXid, HORIZON_SECONDS],
     });
+    this.windowIsFull = rows.length >= WINDOW;
     const first = rows.find((row) => row.delay_ms === null);
     if (first) Object.assign(this.#low, { priority: first.priority, arrival: first.arrival });
     return bundles(this.#notYetAnnounced(firstOfEach(rows), now), bundle);

@@ -94,6 +94,19 @@ if (why) {
     t.ok(rows[0].behind > 0, `${rows[0].behind} of those before it ran after it`);
   });
 
+  t.test('a relay that died is replaced within the 3 s of its claim', async (t) => {
+    const [received, started] = [await redis.received(), performance.now()];
+    await redis.command('set', 'tds:relay', 'a worker that is no more', 'px', '3000');
+    await waitFor('announcements to be received again', async () => {
+      await fleet.send('while nobody relays');
+      return (await redis.received()) > received;
+    });
+    const ms = Math.round(performance.now() - started);
+    t.ok(ms > 2000 && ms < 5000, `another worker relays after ${ms} ms`);
+    await fleet.settled();
+    await fleet.assertExactlyOnce(t);
+  });
+
   t.test('Redis keeps nothing of what is done', async (t) => {
     t.equal(await redis.announced(), 0);
     t.same(await redis.keys('*_*'), []);
