@@ -37,15 +37,16 @@ export class Sender {
   readonly #port: number;
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: CONCURRENCY });
   #clock = Date.UTC(2026, 0, 1);
+  #closed = false;
 
   constructor(port: number) {
     this.#port = port;
   }
 
-  /** Sends all, evenly over `spreadMs`, each until it is accepted. `giveUpAt` ends the repeating. */
+  /** Sends all, evenly over `spreadMs`, each until it is accepted. */
   async sendAll(deliveries: Delivery[], spreadMs: number, random: { chance(p: number): boolean }): Promise<void> {
     const queue = deliveries.map((delivery, index) => ({
-      entry: this.#enter(delivery),
+      entry: this.enter(delivery),
       at: performance.now() + (spreadMs * index) / deliveries.length,
       twice: random.chance(SPONTANEOUS_REPEATS),
     }));
@@ -62,6 +63,7 @@ export class Sender {
   }
 
   close(): void {
+    this.#closed = true;
     this.#agent.destroy();
   }
 
@@ -77,7 +79,13 @@ export class Sender {
     return remembered;
   }
 
-  #enter(delivery: Delivery): Entry {
+  /** Sends until it is accepted, or the sender is closed. */
+  async insist(entry: Entry): Promise<void> {
+    while (!this.#closed && (await this.attempt(entry)).status !== 202) await sleep(REPEAT_AFTER_MS);
+  }
+
+  /** Begins the ledger's entry of a delivery, which is not sent yet. */
+  enter(delivery: Delivery): Entry {
     this.#clock += 1000;
     const record = {
       [`${delivery.module}_id`]: delivery.entityId,
@@ -100,7 +108,7 @@ export class Sender {
     for (let next = queue.shift(); next; next = queue.shift()) {
       const wait = next.at - performance.now();
       if (wait > 0) await sleep(wait);
-      while ((await this.attempt(next.entry)).status !== 202) await sleep(REPEAT_AFTER_MS);
+      await this.insist(next.entry);
       if (next.twice) await this.attempt(next.entry);
     }
   }
