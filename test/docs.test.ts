@@ -62,6 +62,11 @@ t.test('every setting that is named exists', async (t) => {
   }
 });
 
+t.test('the line for .curlrc is the one that the runbook test uses', async (t) => {
+  const [line = ''] = /^header = "Authorization: Bearer /m.exec(section('For the operator')) ?? [];
+  t.ok(line && read('test/runbook/shell.ts').includes(`\`${line}`));
+});
+
 t.test('every link leads to a file, and to a heading in it', async (t) => {
   for (const document of DOCUMENTS) {
     for (const [, file = '', anchor] of read(document).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
