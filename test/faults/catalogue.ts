@@ -1,5 +1,6 @@
 /** All faults, by family. Those of Redis (F38 to F40) join in families/redis.ts with the BullMQ dispatcher. */
 
+import { disk } from './families/disk.ts';
 import { handlers } from './families/handlers.ts';
 import { kills } from './families/kills.ts';
 import { network } from './families/network.ts';
@@ -7,6 +8,6 @@ import { postgres } from './families/postgres.ts';
 import { shutdown } from './families/shutdown.ts';
 import type { Fault } from './fault.ts';
 
-export const FAMILIES = { kills, handlers, shutdown, postgres, network };
+export const FAMILIES = { kills, handlers, shutdown, postgres, network, disk };
 
 export const FAULTS: Fault[] = Object.values(FAMILIES).flat();

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { openDatabase } from '../../src/db/database.ts';
-import { ensureData, findPrograms, type Home, openHome, SPAWN_OPTIONS } from '../../src/db/embedded-files.ts';
+import { ensureData, findPrograms, type Home, IDENTITY, openHome, SPAWN_OPTIONS } from '../../src/db/embedded-files.ts';
 import { migrateToLatest } from '../../src/db/migrate.ts';
 import { waitFor } from '../helper.ts';
 
@@ -82,6 +82,40 @@ export class Cluster {
     await this.stop(mode);
     await sleep(downMs);
     await this.start();
+  }
+
+  /** Puts the write-ahead log elsewhere, as `initdb -X` does. The server must be down. */
+  moveWal(directory: string): void {
+    const wal = path.join(this.#home.data, 'pg_wal');
+    const target = path.join(directory, 'pg_wal');
+    fs.cpSync(wal, target, { recursive: true });
+    fs.rmSync(wal, { recursive: true });
+    fs.symlinkSync(target, wal);
+    this.own(directory);
+  }
+
+  /** Takes the log back from where `moveWal` put it. */
+  takeWalBack(): void {
+    const wal = path.join(this.#home.data, 'pg_wal');
+    const moved = fs.realpathSync(wal);
+    fs.rmSync(wal);
+    fs.cpSync(moved, wal, { recursive: true });
+    this.own(wal);
+  }
+
+  /** Lets the server use a directory and all in it. */
+  own(directory: string): void {
+    const { uid, gid } = IDENTITY;
+    if (uid === undefined || gid === undefined) return;
+    const below = fs.readdirSync(directory, { recursive: true, encoding: 'utf8' });
+    for (const name of ['', ...below]) fs.chownSync(path.join(directory, name), uid, gid);
+    fs.chmodSync(directory, 0o700);
+  }
+
+  /** Resolves when the server has gone down by itself. */
+  async crashed(): Promise<void> {
+    const server = this.#server;
+    if (server && server.exitCode === null && server.signalCode === null) await once(server, 'exit');
   }
 
   async createDatabase(name: string): Promise<string> {

@@ -39,7 +39,9 @@ function judge(mutation: Mutation): Verdict {
     fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
     const missing = mutate(path.join(copy, mutation.file), mutation);
     if (missing) return { mutation, red: !mutation.expectRed, why: `text not found: ${missing}` };
-    return { mutation, ...runFault(copy, mutation.fault) };
+    const verdict = { mutation, ...runFault(copy, mutation.fault) };
+    console.log(`${mutation.name}: ${verdict.red ? 'red' : 'green'} (${verdict.why})`);
+    return verdict;
   } finally {
     fs.rmSync(copy, { recursive: true, force: true });
   }
