@@ -94,31 +94,44 @@ function candidates(status: StatusFilter): RawBuilder<unknown> | undefined {
   }
 }
 
+/** A page of 200 bodies of a megabyte would take a gigabyte of the API's memory: it ends earlier. */
+const MAX_PAGE_BYTES = 16 * 1024 * 1024;
+
 /**
- * Open dead letters, latest first, as the text of a JSON array. PostgreSQL writes it, because JavaScript would lose
- * digits of ids and money in `payload`. Quarantined ones have no payload but `raw_body`, as text where it is UTF-8.
+ * Open dead letters, latest first, as the text of a JSON array, and where the next page begins, if there may be one.
+ * PostgreSQL writes the text, because JavaScript would lose digits of ids and money in `payload`. Quarantined ones have
+ * no payload but `raw_body`.
  */
 export async function listDeadLetters(
   db: Kysely<Schema>,
   options: { limit: number; cursor?: Cursor | undefined },
-): Promise<{ json: string; last: Cursor | undefined; count: number }> {
+): Promise<{ json: string; count: number; next: Cursor | undefined }> {
   const { limit, cursor } = options;
   const after = cursor ? sql`and (moved_to_dlq_at, id) < (${cursor.at}::timestamptz, ${cursor.id}::uuid)` : sql``;
-  const { rows } = await sql<{ row: string; at: string; id: string }>`
+  const { rows } = await sql<{ row: string; at: string; id: string; found: number }>`
+    with latest as (
+      select * from tds_dead_letter_queue where resolved_at is null ${after}
+      order by moved_to_dlq_at desc, id desc limit ${limit}),
+    measured as (
+      select *, count(*) over ()::int as found,
+        sum(coalesce(octet_length(payload::text), 0) + coalesce(octet_length(raw_body), 0))
+          over (order by moved_to_dlq_at desc, id desc rows between unbounded preceding and 1 preceding) as bytes_before
+      from latest)
     select json_build_object('id', id, 'original_queue_id', original_queue_id, 'event_type', event_type,
         'entity_id', entity_id, 'payload', payload, 'attempt_count', attempt_count, 'last_error', last_error,
         'moved_to_dlq_at', ${rfc3339('moved_to_dlq_at')}, 'retry_count', retry_count,
         'last_retry_at', ${rfc3339('last_retry_at')}, 'error_tag', error_tag, 'kind', kind,
         'organization_id', organization_id, 'event_id', event_id,
         'raw_body_base64', translate(encode(raw_body, 'base64'), E'\n', ''))::text as row,
-      moved_to_dlq_at::text as at, id
-    from tds_dead_letter_queue where resolved_at is null ${after}
-    order by moved_to_dlq_at desc, id desc limit ${limit}`.execute(db);
+      moved_to_dlq_at::text as at, id, found
+    from measured where coalesce(bytes_before, 0) < ${MAX_PAGE_BYTES}
+    order by moved_to_dlq_at desc, id desc`.execute(db);
   const last = rows.at(-1);
+  const isAll = rows.length < limit && rows.length === (last?.found ?? 0);
   return {
     json: `[${rows.map((row) => row.row).join(',')}]`,
-    last: last && { at: last.at, id: last.id },
     count: rows.length,
+    next: last && !isAll ? { at: last.at, id: last.id } : undefined,
   };
 }
 

@@ -41,14 +41,14 @@ export function deadLetterRoutes(api: Api, deps: Deps): void {
 }
 
 function listRoute(api: Api, { db }: Deps): void {
-  const summary = 'Open dead letters, latest first';
+  const summary = 'Open dead letters, latest first; a page ends at 16 MB, and X-Next-Cursor leads on';
   const querystring = Type.Object(Page);
   const schema = { tags: ['dashboard'], summary, querystring, response: { 200: DeadLetters } };
 
   api.get('/dashboard/dead-letter', { config: { role: 'viewer' }, schema }, async (request, reply) => {
     const { limit, cursor } = request.query;
-    const { json, last, count } = await listDeadLetters(db, { limit, cursor: decodeCursor(cursor) });
-    if (last && count === limit) reply.header('x-next-cursor', encodeCursor(last));
+    const { json, next } = await listDeadLetters(db, { limit, cursor: decodeCursor(cursor) });
+    if (next) reply.header('x-next-cursor', encodeCursor(next));
     // Sent as PostgreSQL wrote it: parsing it here would cost the digits of ids and money in the payloads.
     return reply
       .type('application/json; charset=utf-8')
