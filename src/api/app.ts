@@ -3,7 +3,8 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Api, Deps } from './deps.ts';
 import { authorize } from './plugins/auth.ts';
-import { addHeaders, MAX_HEADERS, requestId } from './plugins/headers.ts';
+import { limitConnections } from './plugins/connections.ts';
+import { addHeaders, requestId } from './plugins/headers.ts';
 import { answerProblems, sendProblem } from './plugins/problems.ts';
 import { logRequests } from './plugins/request-log.ts';
 import { watchRoutes } from './plugins/route-table.ts';
@@ -88,17 +89,3 @@ function localUrl({ url = '/' }: IncomingMessage, basePath: string): string {
 
 /** Zoho can leave these at the end of the configured URL. The look-behind keeps a URL of nothing but `&` linear. */
 const LEFT_BY_ZOHO = /(?<![?&])[?&]+$/;
-
-const MAX_CONNECTIONS = 4000;
-
-function limitConnections({ server }: Api, bodyLimit: number): void {
-  server.maxConnections = MAX_CONNECTIONS;
-  server.on('drop', () => server.closeIdleConnections());
-  // Node silently drops headers beyond its limit; one more than we allow lets us see that there were too many.
-  server.maxHeadersCount = MAX_HEADERS + 1;
-  // Without this Node invites the body with 100 Continue before anybody has looked at its length.
-  server.on('checkContinue', (request, response) => {
-    if (Number(request.headers['content-length'] ?? 0) <= bodyLimit) response.writeContinue();
-    server.emit('request', request, response);
-  });
-}

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import type net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Test } from 'tap';
 import { listen } from '../../src/api/server.ts';
 import { addDeadLetter, testApi } from '../api/client.ts';
 import { waitFor } from '../helper.ts';
@@ -80,7 +81,11 @@ export const http: Table = {
     effect: 'nothing',
   },
   H16: { send: (at) => converse(at, (socket) => sendByteBySecond(at, socket)), answer: 408, effect: 'nothing' },
-  H18: { send: (at) => postBesideIdleConnections(at, 2000), ...harmless },
+  H18: {
+    send: (at) => postBesideIdleConnections(at, 2000),
+    ...harmless,
+    also: (t, at) => isServedInAFlood(t, at, 4100),
+  },
   H19: {
     send: (at) => neverReadALargeAnswer(at),
     answer: 0,
@@ -190,6 +195,19 @@ async function postBesideIdleConnections(at: Target, count: number): Promise<Ans
   return answer;
 }
 
+/** More connections than the API holds: those that say nothing make room, long before their time-out of 10 s. */
+async function isServedInAFlood(t: Test, at: Target, count: number): Promise<void> {
+  const flood = Array.from({ length: count }, () => connect(at.url));
+  await Promise.all(flood.map((socket) => Promise.race([once(socket, 'connect'), untilClosed(socket)])));
+  const newcomer = () => converse(at, 'GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+  await waitFor('an answer to a newcomer', async () => (await newcomer()).status === 200, 5000);
+  t.ok(
+    flood.some((socket) => socket.destroyed),
+    'the silent ones had to go',
+  );
+  for (const socket of flood) socket.destroy();
+}
+
 /** In this process, because the real patience of a minute and a quarter is too long for a test. */
 async function neverReadALargeAnswer({ t, organization, system }: Target): Promise<Answer> {
   const { api, db } = await testApi(t);
@@ -197,6 +215,8 @@ async function neverReadALargeAnswer({ t, organization, system }: Target): Promi
   t.ok(api.server.timeout > 0 && api.server.timeout <= 120_000, 'a connection on which nothing moves ends');
   api.server.setTimeout(300);
   for (let letter = 0; letter < 20; letter++) await addDeadLetter(db, `{"notes":"${'x'.repeat(BODY_LIMIT - 100)}"}`);
+  const capped = await api.inject('/dashboard/dead-letter?limit=200');
+  t.ok(capped.body.length < 20 * 1024 * 1024 && capped.headers['x-next-cursor'], 'the answer is capped, and goes on');
   return converse({ t, organization, system, url }, (socket) => {
     socket.pause();
     socket.write('GET /dashboard/dead-letter?limit=200 HTTP/1.1\r\nHost: localhost\r\n\r\n');
