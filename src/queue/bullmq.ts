@@ -110,17 +110,17 @@ export class Channel {
   }
 
   /**
-   * True when this worker is the one that relays, for the next 3 s. Two at once are harmless. A Redis that cannot take
-   * writes (full, read-only) throws, whoever asks.
+   * Whether this worker is the one that relays, for the next 3 s; 'taken' when nobody was, as far as Redis remembers.
+   * Two at once are harmless. A Redis that cannot take writes (full, read-only) throws, whoever asks.
    */
-  async holdRelay(): Promise<boolean> {
+  async holdRelay(): Promise<'taken' | 'held' | 'elsewhere'> {
     const key = `${PREFIX}:relay`;
     const taken = await this.#answer(this.#redis.set(key, this.#workerId, 'PX', RELAY_MS, 'NX'));
-    if (taken === 'OK') return true;
+    if (taken === 'OK') return 'taken';
     const holder = await this.#answer(this.#redis.get(key));
-    if (holder !== this.#workerId) return false;
+    if (holder !== this.#workerId) return 'elsewhere';
     await this.#answer(this.#redis.set(key, this.#workerId, 'PX', RELAY_MS));
-    return true;
+    return 'held';
   }
 
   /** Lets another worker relay at once. */

@@ -135,9 +135,12 @@ export class RedisDispatcher implements Dispatcher {
   }
 
   async #relay(channel: Channel): Promise<void> {
-    const relay = new Relay();
+    let relay = new Relay();
     while (this.#channel === channel) {
-      this.#relaying = await channel.holdRelay();
+      const turn = await channel.holdRelay();
+      this.#relaying = turn !== 'elsewhere';
+      // Another one relayed before us, or Redis lost its memory (FLUSHALL): what we announced counts no more.
+      if (turn === 'taken') relay = new Relay();
       const mayAnnounce = this.#relaying && this.#bundle > 0 && (await channel.waiting()) < WINDOW;
       const announcements = mayAnnounce ? await this.#waiting(relay) : [];
       await channel.announce(announcements);

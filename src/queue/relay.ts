@@ -12,8 +12,8 @@ const HORIZON_SECONDS = 5;
 
 /**
  * Decides what to announce: the first events, in the order of the queue, of entities that nobody works on. It
- * remembers what it announced only while it still waits, so Redis is rebuilt from PostgreSQL within FORGET_MS,
- * whatever it lost.
+ * remembers what it announced for FORGET_MS at most and while it still waits, so Redis is rebuilt from PostgreSQL in
+ * that time, whatever it lost.
  */
 export class Relay {
   readonly #low: LowWater = newLowWater();

@@ -61,12 +61,16 @@ export class Fleet {
     await Promise.all(Array.from({ length: count }, (_, n) => this.send(`entity ${n % 10}`)));
   }
 
+  /** Keeps some events waiting at any time, and no more than the workers can do in seconds. */
   async sendUntil(over: Promise<unknown>): Promise<void> {
     let going = true;
     over.finally(() => {
       going = false;
     });
-    while (going) await this.sendMany(10);
+    while (going) {
+      await this.sendMany(10);
+      await waitFor('the workers to keep up', async () => !going || (await this.unfinished()) < 200);
+    }
   }
 
   /** Everything that was sent so far has ended, as completed or as a dead letter. */
