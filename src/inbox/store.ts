@@ -91,23 +91,22 @@ export class Inbox {
               repeats.map(({ event }) => event.dedupeKey),
             )
           : new Map();
-      for (const waiting of batch) this.#answer(waiting, fresh, known);
+      // The first was done and gave up its key between our two statements: then this is a new event after all.
+      const unanswered = batch.filter((waiting) => !this.#answer(waiting, fresh, known));
+      if (unanswered.length > 0) await this.#store(unanswered);
     } catch (error) {
       await this.#storeEach(batch, error as Error);
     }
   }
 
-  #answer(waiting: Waiting, fresh: Set<string>, known: Map<string, string>): void {
-    const { event, resolve, reject } = waiting;
+  /** False when the delivery is a repeat of one that is not to be found. */
+  #answer({ event, resolve }: Waiting, fresh: Set<string>, known: Map<string, string>): boolean {
     const eventId = fresh.has(event.eventId) ? event.eventId : known.get(event.dedupeKey);
-    // The first was done and its key given up between our two statements: the sender may try again.
-    if (!eventId) {
-      reject(new InboxUnavailable('the delivery was not stored, please send it again'));
-      return;
-    }
+    if (!eventId) return false;
     // An id of ours that was there already is our own commit whose answer was lost: not a repeat.
     const status = event.quarantineReason === null ? 'queued' : 'quarantined';
     resolve({ eventId, duplicate: eventId !== event.eventId, status });
+    return true;
   }
 
   /** While the connection is lost the outcome is unknown. The same ids again tell: what is there is not stored twice. */
