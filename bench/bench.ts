@@ -43,8 +43,8 @@ export const FULL: Size = {
 export const QUICK: Size = {
   turns: 2,
   jobs: 10_000,
-  requests: 5_000,
-  arrivals: 40,
+  requests: 3_000,
+  arrivals: 30,
   completed: 200_000,
   snapshotJobs: 5_000,
   memoryJobs: 100_000,

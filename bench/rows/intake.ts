@@ -4,7 +4,7 @@ import type { Store } from '../sides/api.ts';
 import type { Load } from '../sides/load.ts';
 import { median, pairedRatio } from '../stats.ts';
 
-const WARM_UP = 1000;
+const WARM_UP = 500;
 
 /** Webhooks over HTTP, signed and deduplicated, at 64 and 256 connections. */
 export async function intakeRows(bench: Bench): Promise<Row[]> {
