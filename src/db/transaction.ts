@@ -38,10 +38,21 @@ export async function onClient<T>(pool: Pool, work: (client: PoolClient) => Prom
 
 type Query = (text: string, parameters: unknown[]) => Promise<QueryResult>;
 
-/** A Kysely transaction whose statements go through `query`; BEGIN and COMMIT are the caller's. */
+/** `rollback to` a savepoint is the handler's own affair. */
+const ENDS_TRANSACTION =
+  /^\s*(begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+to\b))\b/i;
+
+/**
+ * A Kysely transaction whose statements go through `query`; BEGIN and COMMIT are the caller's. A handler's own would
+ * commit its effects without the completion, and they would happen again at the next attempt.
+ */
 export function kyselyOver(query: Query): Transaction<Schema> {
   const client = {
-    query: (text: string, parameters: unknown[]) => query(text, parameters).catch(blameDatabase),
+    async query(text: string, parameters: unknown[]) {
+      if (ENDS_TRANSACTION.test(text))
+        throw new Error('the worker begins and ends the transaction: use ctx.trx as it is');
+      return query(text, parameters).catch(blameDatabase);
+    },
     release() {},
   };
   const pool = { connect: async () => client, end: async () => {} };

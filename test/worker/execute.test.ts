@@ -93,6 +93,44 @@ t.test('a set handler that overruns its time cannot write any more either', asyn
   t.strictSame([await statusOf(pool, id), await marks()], ['retry 1', []]);
 });
 
+t.test('a handler cannot begin a transaction of its own', async (t) => {
+  const handle = (_: unknown, { trx }: HandlerContext) => {
+    // Typed as never; a handler in JavaScript can call it all the same.
+    const begin = trx.transaction() as unknown as { execute(work: (own: typeof trx) => unknown): Promise<unknown> };
+    return begin.execute((own) => sql`insert into marks values ('own')`.execute(own));
+  };
+  t.equal(await attempt(testCrew(pool, [{ handle }])), 'retry 1');
+  t.strictSame(await marks(), []);
+});
+
+t.test('a handler cannot commit', async (t) => {
+  const crew = testCrew(pool, [
+    {
+      async handle(_, context) {
+        await mark('own', context);
+        await sql` COMMIT`.execute(context.trx);
+      },
+    },
+  ]);
+  t.equal(await attempt(crew), 'retry 1');
+  t.strictSame(await marks(), []);
+});
+
+t.test('a handler may use savepoints', async (t) => {
+  const crew = testCrew(pool, [
+    {
+      async handle(_, context) {
+        await sql`savepoint before`.execute(context.trx);
+        await mark('undone', context);
+        await sql`rollback to savepoint before`.execute(context.trx);
+        await mark('kept', context);
+      },
+    },
+  ]);
+  t.equal(await attempt(crew), 'completed 1');
+  t.strictSame(await marks(), ['kept']);
+});
+
 t.test('a handler that ignores its time-out counts as leaked until it ends', async (t) => {
   const crew = testCrew(pool, [{ timeoutMs: 30, handle: () => sleep(300) }]);
   t.equal(await attempt(crew), 'retry 1');
