@@ -2,10 +2,12 @@
  * F38 to F40: what happens to Redis must not lose an event, apply one twice, change an order or cost an attempt.
  * Events are sent before, during and after each fault, and each test proves that its fault happened.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import t, { type Test } from 'tap';
 import { checkRedis } from '../../src/queue/dispatch.ts';
 import { testDatabase, waitFor } from '../helper.ts';
-import { Fleet } from './fleet.ts';
+import { Fleet, HANDLERS_DIR } from './fleet.ts';
 import { closeGate } from './handlers/effects.ts';
 import { RedisServer, whyNoRedis } from './redis-server.ts';
 
@@ -187,6 +189,32 @@ async function testFaults(): Promise<void> {
     });
     t.ok(killed >= 10, `the fault: ${killed} connections killed`);
     await afterwards(t);
+  });
+
+  t.test('a worker on another host is killed with kill -9 in the middle of its work', async (t) => {
+    const env = { DATABASE_URL: database.url, QUEUE_DRIVER: 'bullmq', REDIS_URL: redis.url, HANDLERS_DIR };
+    const options = { env: { ...env, LEASE_SECONDS: '1', LOG_LEVEL: 'silent' }, stdio: 'ignore' } as const;
+    const victim = spawn(process.execPath, ['src/worker/main.ts'], options);
+    const inHand = async () => {
+      const { rows } = await fleet.pool.query<{ n: number }>(
+        'select count(*)::int as n from tds_workers w join tds_queue_claims c using (worker_id) where w.pid = $1',
+        [victim.pid],
+      );
+      return rows[0]?.n ?? 0;
+    };
+    // Several: one that is alone in dead hands is rightly charged for it.
+    const caught = async () => {
+      victim.kill('SIGSTOP');
+      if ((await inHand()) >= 3) return true;
+      victim.kill('SIGCONT');
+      return false;
+    };
+    await fleet.sendUntil(waitFor('the other host to have events in hand', caught, 30_000));
+    victim.kill('SIGKILL');
+    await once(victim, 'exit');
+    t.ok((await inHand()) > 1, 'the fault: it died with events in hand');
+    await fleet.settled(60_000);
+    await fleet.assertExactlyOnce(t);
   });
 
   t.test('frozen for ever, it does not keep the workers from stopping', async (t) => {
