@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
 import { blamesTheRow, isDatabaseWeather } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { type Enqueued, enqueue, findByDedupeKey } from '../queue/enqueue.ts';
+import { type Enqueued, enqueue, findStored } from '../queue/enqueue.ts';
 import type { Delivery, Parsed } from './parse.ts';
 import { newEventId } from './uuid.ts';
 
@@ -83,14 +83,8 @@ export class Inbox {
   async #store(batch: Waiting[]): Promise<void> {
     try {
       const fresh = await this.#enqueue(batch);
-      const repeats = batch.filter(({ event }) => !fresh.has(event.eventId));
-      const known =
-        repeats.length > 0
-          ? await findByDedupeKey(
-              this.#pool,
-              repeats.map(({ event }) => event.dedupeKey),
-            )
-          : new Map();
+      const repeats = batch.map(({ event }) => event).filter((event) => !fresh.has(event.eventId));
+      const known = repeats.length > 0 ? await findStored(this.#pool, repeats) : new Map();
       // The first was done and gave up its key between our two statements: then this is a new event after all.
       const unanswered = batch.filter((waiting) => !this.#answer(waiting, fresh, known));
       if (unanswered.length > 0) await this.#store(unanswered);
@@ -101,7 +95,7 @@ export class Inbox {
 
   /** False when the delivery is a repeat of one that is not to be found. */
   #answer({ event, resolve }: Waiting, fresh: Set<string>, known: Map<string, string>): boolean {
-    const eventId = fresh.has(event.eventId) ? event.eventId : known.get(event.dedupeKey);
+    const eventId = fresh.has(event.eventId) ? event.eventId : known.get(event.eventId);
     if (!eventId) return false;
     // An id of ours that was there already is our own commit whose answer was lost: not a repeat.
     const status = event.quarantineReason === null ? 'queued' : 'quarantined';

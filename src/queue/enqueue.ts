@@ -34,14 +34,21 @@ export async function enqueue(pool: Pool, events: Enqueued[]): Promise<Set<strin
   return new Set(rows.map((row) => row.event_id));
 }
 
-/** The events that stand under these keys already, by key. */
-export async function findByDedupeKey(pool: Pool, keys: string[]): Promise<Map<string, string>> {
-  const { rows } = await pool.query<{ dedupe_key: string; event_id: string }>({
-    name: 'find by dedupe key',
-    text: 'select dedupe_key, event_id from tds_inbox_events where dedupe_key = any ($1::uuid[])',
-    values: [keys],
+/**
+ * Where deliveries stand that `enqueue` found to be there already: their own id when an earlier try of ours was
+ * committed after all, else the id of the delivery they repeat. By own id; without those that are not there any more.
+ */
+export async function findStored(pool: Pool, events: Enqueued[]): Promise<Map<string, string>> {
+  const { rows } = await pool.query<{ own_id: string; stored_id: string }>({
+    name: 'find stored',
+    text: `
+      select k.own_id, s.stored_id from unnest($1::uuid[], $2::uuid[]) as k (own_id, dedupe_key) cross join lateral (
+        select coalesce((select event_id from tds_inbox_events where event_id = k.own_id),
+                        (select event_id from tds_inbox_events where dedupe_key = k.dedupe_key)) as stored_id) s
+      where s.stored_id is not null`,
+    values: [events.map((event) => event.eventId), events.map((event) => event.dedupeKey)],
   });
-  return new Map(rows.map((row) => [row.dedupe_key, row.event_id]));
+  return new Map(rows.map((row) => [row.own_id, row.stored_id]));
 }
 
 // The bytes of all records and bodies go as one binary parameter: as text[] every quote would be escaped twice
@@ -77,6 +84,7 @@ function parameters(events: Enqueued[]): unknown[] {
   return [JSON.stringify(rows), Buffer.concat(bytes)];
 }
 
+// on conflict, whichever: dedupe_key means a repeat, event_id an earlier try of ours whose answer was lost.
 // version: a body dated in the future must not win against everything that comes later, so it counts as of now.
 // order by n: `arrival` comes from a sequence, and the input is in order of arrival.
 // pg_notify wakes idle workers, once per statement and on commit.
@@ -90,7 +98,7 @@ fresh as (
     entity_id, event_type, quarantine_reason)
   select event_id, dedupe_key, case when version > now() + interval '5 minutes' then now() else version end, versioned,
     source, organization_id, module, action, entity_id, event_type, reason
-  from input on conflict (dedupe_key) do nothing
+  from input on conflict do nothing
   returning event_id),
 payloads as (
   insert into tds_inbox_payloads (event_id, payload, raw_body, request)
