@@ -50,8 +50,8 @@ export async function runRound(world: World, fault: Fault, seed: number): Promis
   await sending;
   await drained(world);
   const recoveryMs = Math.round(performance.now() - healedAt);
-  await fault.proof(world);
   const tally = await checkInvariants(world);
+  await fault.proof(world);
   if (world.api === before.api) usageIsBack(before.usage, world.api.usage());
   const after = await world.tally();
   return {

@@ -1,5 +1,5 @@
 /**
- * `npm run test:mutations`: who watches the watchmen? Removes one protection at a time from a copy of the source and
+ * `npm run test:mutations [-- word]`: who watches the watchmen? Removes one protection at a time from a copy of the source and
  * runs the fault it protects from. The fault must turn red; a protection whose text is no longer found is a failure
  * too, because then this proves nothing.
  */
@@ -16,7 +16,8 @@ const LIMIT_MS = 240_000;
 
 type Verdict = { mutation: Mutation; red: boolean; why: string };
 
-const verdicts = [proveHealthy(), ...MUTATIONS.map(judge)];
+const word = process.argv[2] ?? '';
+const verdicts = [proveHealthy(), ...MUTATIONS.filter(({ name }) => name.includes(word)).map(judge)];
 console.table(
   verdicts.map(({ mutation, red, why }) => ({
     mutation: mutation.name,
@@ -39,7 +40,7 @@ function judge(mutation: Mutation): Verdict {
     fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
     const missing = mutate(path.join(copy, mutation.file), mutation);
     if (missing) return { mutation, red: !mutation.expectRed, why: `text not found: ${missing}` };
-    const verdict = { mutation, ...runFault(copy, mutation.fault) };
+    const verdict = { mutation, ...runFault(copy, mutation) };
     console.log(`${mutation.name}: ${verdict.red ? 'red' : 'green'} (${verdict.why})`);
     return verdict;
   } finally {
@@ -60,8 +61,8 @@ function mutate(file: string, { changes }: Mutation): string | undefined {
   return undefined;
 }
 
-function runFault(copy: string, fault: string): { red: boolean; why: string } {
-  const args = ['test/faults/run.ts', '--only', fault, '--stop-at-first-failure'];
+function runFault(copy: string, { fault, seeds = '1' }: Mutation): { red: boolean; why: string } {
+  const args = ['test/faults/run.ts', '--only', fault, '--seed', seeds, '--stop-at-first-failure'];
   const { status, stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8', timeout: LIMIT_MS });
   const failure = stdout.split('\n').findLast((line) => line.includes(' seed '));
   return { red: status !== 0, why: failure ?? (status === null ? 'stuck' : '') };

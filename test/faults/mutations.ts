@@ -3,6 +3,8 @@ export type Mutation = {
   name: string;
   /** The fault that must turn red. */
   fault: string;
+  /** Where luck decides whether one run notices. Default: 1. */
+  seeds?: string;
   file: string;
   changes: { remove: string; insert?: string }[];
   expectRed: boolean;
@@ -81,6 +83,7 @@ export const MUTATIONS: Mutation[] = [
   {
     name: 'synchronous_commit off',
     fault: 'F16',
+    seeds: '1..12',
     file: 'src/db/database.ts',
     changes: [{ remove: "'-c timezone=UTC'", insert: "'-c timezone=UTC -c synchronous_commit=off'" }],
     expectRed: true,

@@ -43,6 +43,7 @@ async function runFault(fault: Fault): Promise<Result> {
     const until = minutes === undefined ? 0 : Date.now() + minutes * 60_000;
     for (let seed = seeds.first; minutes === undefined ? seed <= seeds.last : Date.now() < until; seed += 1) {
       await attempt(result, cluster, seed);
+      if (values['stop-at-first-failure'] && result.failures.length > 0) break;
     }
   } finally {
     await cluster.destroy();
