@@ -1,4 +1,4 @@
-/** All faults, by family. Those of Redis (F38 to F40) join in families/redis.ts with the BullMQ dispatcher. */
+/** All faults, by family. Those of Redis (F38 to F40) are in test/queue/bullmq-faults.test.ts. */
 
 import { disk } from './families/disk.ts';
 import { handlers } from './families/handlers.ts';

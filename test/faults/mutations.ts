@@ -1,91 +1,69 @@
-/** The protections that the fault suite must miss when they are gone. */
-export type Mutation = {
-  name: string;
-  /** The fault that must turn red. */
-  fault: string;
-  /** Where luck decides whether one run notices. Default: 1. */
-  seeds?: string;
-  file: string;
-  changes: { remove: string; insert?: string }[];
-  expectRed: boolean;
-};
+/**
+ * `npm run test:mutations [-- word]`: who watches the watchmen? Removes one protection at a time from a copy of the source and
+ * runs the fault it protects from. The fault must turn red; a protection whose text is no longer found is a failure
+ * too, because then this proves nothing.
+ */
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { MUTATIONS, type Mutation } from './mutants.ts';
 
-export const MUTATIONS: Mutation[] = [
-  {
-    name: 'fence removed: anybody may finish',
-    fault: 'F04',
-    file: 'src/queue/finish.ts',
-    changes: [
-      { remove: "where q.id = e.id and q.status = 'processing' and q.lease = e.lease", insert: 'where q.id = e.id' },
-    ],
-    expectRed: true,
-  },
-  {
-    name: 'stale lease forgiven: no rollback',
-    fault: 'F04',
-    file: 'src/queue/finish.ts',
-    changes: [{ remove: 'if (lost > 0) throw new StaleLease(lost);' }],
-    expectRed: true,
-  },
-  {
-    name: 'rescue removed',
-    fault: 'F01',
-    file: 'src/worker/sweep.ts',
-    changes: [{ remove: 'await rescue(this.#crew.pool, this.#crew.policy, this.#leaseSeconds)', insert: '[]' }],
-    expectRed: true,
-  },
-  {
-    name: 'drain removed: exits with work in hand',
-    fault: 'F09',
-    file: 'src/worker/worker.ts',
-    changes: [{ remove: 'await loop.stop(config.drainSeconds * 1000);', insert: 'process.exit(0);' }],
-    expectRed: true,
-  },
-  {
-    name: 'unique dedupe key removed',
-    fault: 'F03',
-    file: 'migrations/0001_queue.ts',
-    changes: [{ remove: 'dedupe_key uuid unique', insert: 'dedupe_key uuid' }],
-    expectRed: true,
-  },
-  {
-    name: 'answered before COMMIT',
-    fault: 'F03',
-    file: 'src/inbox/store.ts',
-    changes: [
-      {
-        remove: 'this.#waitingBytes += size(event);',
-        insert:
-          "this.#waitingBytes += size(event); resolve({ eventId: event.eventId, duplicate: false, status: 'queued' });",
-      },
-    ],
-    expectRed: true,
-  },
-  {
-    name: 'crash charged to everybody',
-    fault: 'F22',
-    file: 'src/queue/rescue.ts',
-    changes: [{ remove: 'alone: inHand === 1', insert: 'alone: true' }],
-    expectRed: true,
-  },
-  {
-    name: 'entity order given up',
-    fault: 'F31',
-    file: 'src/queue/claim.ts',
-    changes: [
-      {
-        remove:
-          'and r.entity_key <> all (array(select unnest(entity_keys) from tds_queue_claims where claim_xid >= $3::bigint))',
-      },
-    ],
-    expectRed: true,
-  },
-  {
-    name: 'synchronous_commit off',
-    fault: 'F16',
-    seeds: '1..12',
-    file: 'src/db/database.ts',
-    changes: [{ remove: "'-c timezone=UTC'", insert: "'-c timezone=UTC -c synchronous_commit=off'" }],
-    expectRed: true,
-  },
-];
+const ROOT = path.join(import.meta.dirname, '../..');
+const COPIED = ['src', 'migrations', 'test', 'package.json', 'tsconfig.json'];
+/** A mutant that is stuck is as red as one that fails. */
+const LIMIT_MS = 240_000;
+
+type Verdict = { mutation: Mutation; red: boolean; why: string };
+
+const word = process.argv[2] ?? '';
+const verdicts = [proveHealthy(), ...MUTATIONS.filter(({ name }) => name.includes(word)).map(judge)];
+console.table(
+  verdicts.map(({ mutation, red, why }) => ({
+    mutation: mutation.name,
+    fault: mutation.fault,
+    found: why.slice(0, 100),
+    verdict: red === mutation.expectRed ? 'as it must be' : 'WRONG',
+  })),
+);
+process.exitCode = verdicts.every(({ mutation, red }) => red === mutation.expectRed) ? 0 : 1;
+
+/** The unchanged copy must be green, or every mutant would be red for the wrong reason. */
+function proveHealthy(): Verdict {
+  return judge({ name: 'none', fault: 'F03', file: '', changes: [], expectRed: false });
+}
+
+function judge(mutation: Mutation): Verdict {
+  const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'tds-mutant-'));
+  try {
+    for (const name of COPIED) fs.cpSync(path.join(ROOT, name), path.join(copy, name), { recursive: true });
+    fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
+    const missing = mutate(path.join(copy, mutation.file), mutation);
+    if (missing) return { mutation, red: !mutation.expectRed, why: `text not found: ${missing}` };
+    const verdict = { mutation, ...runFault(copy, mutation) };
+    console.log(`${mutation.name}: ${verdict.red ? 'red' : 'green'} (${verdict.why})`);
+    return verdict;
+  } finally {
+    fs.rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+/** Returns the text that is no longer there, if any. */
+function mutate(file: string, { changes }: Mutation): string | undefined {
+  for (const { remove, insert = '' } of changes) {
+    const source = fs.readFileSync(file, 'utf8');
+    if (!source.includes(remove)) return remove;
+    fs.writeFileSync(
+      file,
+      source.replaceAll(remove, () => insert),
+    );
+  }
+  return undefined;
+}
+
+function runFault(copy: string, { fault, seeds = '1' }: Mutation): { red: boolean; why: string } {
+  const args = ['test/faults/main.ts', '--only', fault, '--seed', seeds, '--stop-at-first-failure'];
+  const { status, stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8', timeout: LIMIT_MS });
+  const failure = stdout.split('\n').findLast((line) => line.includes(' seed '));
+  return { red: status !== 0, why: failure ?? (status === null ? 'stuck' : '') };
+}
