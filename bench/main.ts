@@ -46,6 +46,8 @@ const { values: options } = parseArgs({
 installPeers();
 const started = performance.now();
 const closers: (() => Promise<void>)[] = [];
+const rows: Row[] = [];
+let stopping = false;
 stopOnSignals();
 try {
   const postgres = await startPostgres(process.env.DATABASE_URL);
@@ -53,7 +55,6 @@ try {
   const redis = await startRedis();
   if (redis) closers.push(redis.stop);
   const bench: Bench = { postgres, redis, size: options.quick ? QUICK : FULL, progress };
-  const rows: Row[] = [];
   for (const part of options.only.split(',')) rows.push(...(await measure(bench, part)));
   progress('');
   const report = describe(bench, rows);
@@ -61,6 +62,11 @@ try {
   if (options.save) copyFileSync(path.join(HERE, 'results/latest.md'), path.join(HERE, 'RESULTS.md'));
   printTable(rows);
   console.log(`\n${Math.round(report.seconds)} s; every figure: ${path.relative(process.cwd(), file)}`);
+} catch (error) {
+  // The sides were killed on purpose: the signal's handler ends this process.
+  if (stopping) await new Promise(() => {});
+  printTable(rows);
+  throw error;
 } finally {
   await close();
 }
@@ -110,7 +116,9 @@ async function close(): Promise<void> {
 function stopOnSignals(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, async () => {
+      stopping = true;
       progress('');
+      printTable(rows);
       killSides();
       await close().catch(() => {});
       process.exit(signal === 'SIGINT' ? 130 : 143);
