@@ -9,6 +9,7 @@ import { waitFor } from '../helper.ts';
 const ROOT = path.join(import.meta.dirname, '../..');
 const KEPT_LINES = 400;
 
+export type Usage = { rss: number; fds: number };
 export type Exit = { code: number | null; signal: NodeJS.Signals | null; afterMs: number };
 
 export class Child {
@@ -50,7 +51,7 @@ export class Child {
     return this.#messages.get(message) ?? 0;
   }
 
-  async said(message: string, timeoutMs = 20_000): Promise<void> {
+  async said(message: string, timeoutMs = 90_000): Promise<void> {
     const heard = () => this.count(message) > 0 || !this.running;
     await waitFor(`${this.name} to log "${message}"`, () => heard() || undefined, timeoutMs);
     if (this.count(message) === 0) throw new Error(`${this.name} ended early:\n${this.lines.slice(-20).join('\n')}`);
@@ -68,7 +69,7 @@ export class Child {
   }
 
   /** Memory in bytes and open file descriptors, from /proc. */
-  usage(): { rss: number; fds: number } {
+  usage(): Usage {
     const status = fs.readFileSync(`/proc/${this.pid}/status`, 'utf8');
     const rss = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
     return { rss, fds: fs.readdirSync(`/proc/${this.pid}/fd`).length };

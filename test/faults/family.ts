@@ -5,14 +5,17 @@ import { type Fault, runRound } from './fault.ts';
 import { World } from './world.ts';
 
 const SEED = 1;
+/** Generous: a family takes two minutes on an idle machine with two cores. */
+const TIMEOUT_MS = 900_000;
 
 /** One test per fault, one after the other, on one server. */
 export async function testFamily(t: Test, faults: Fault[]): Promise<void> {
+  t.setTimeout(TIMEOUT_MS);
   const cluster = await Cluster.create();
   t.teardown(() => cluster.destroy());
   for (const fault of faults) {
     const skip = fault.unavailable?.() ?? false;
-    await t.test(`${fault.id} ${fault.title}`, { skip }, (t) => survive(t, cluster, fault));
+    await t.test(`${fault.id} ${fault.title}`, { skip, timeout: TIMEOUT_MS }, (t) => survive(t, cluster, fault));
   }
 }
 

@@ -42,7 +42,8 @@ let deliveries = 0;
 export async function runRound(world: World, fault: Fault, seed: number): Promise<Round> {
   world.random = new Random(seed);
   const load = fault.load?.(world) ?? mixedLoad(world);
-  const before = { ...(await world.tally()), usage: world.api.usage(), api: world.api };
+  const before = await world.tally();
+  const usage = new Map([world.api, ...world.aliveWorkers].map((child) => [child, child.usage()]));
   const sending = world.sender.sendAll(load, fault.spreadMs ?? DEFAULT_SPREAD_MS, world.random);
   sending.catch(() => undefined);
   await fault.inject(world);
@@ -52,7 +53,7 @@ export async function runRound(world: World, fault: Fault, seed: number): Promis
   const recoveryMs = Math.round(performance.now() - healedAt);
   const tally = await checkInvariants(world);
   await fault.proof(world);
-  if (world.api === before.api) usageIsBack(before.usage, world.api.usage());
+  usageIsBack(usage);
   const after = await world.tally();
   return {
     ...tally,

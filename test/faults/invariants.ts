@@ -1,8 +1,7 @@
 /** What must hold after every fault, however the fault went. Each function throws with figures when it does not. */
 import assert from 'node:assert/strict';
+import type { Child, Usage } from './child.ts';
 import { LEASE_SECONDS, type World } from './world.ts';
-
-export type Usage = { rss: number; fds: number };
 
 /** The tally of a database after a fault: the columns of the table that a run prints. */
 export type Tally = {
@@ -121,11 +120,18 @@ async function derivedTablesAgree(world: World): Promise<void> {
   assert.deepEqual([counted, counted_dead, counted_open], [completed, dead, 0], 'live counts are exact');
 }
 
-/** I11: memory and descriptors are back to where they were, within 10 % and the pool's elasticity. */
-export function usageIsBack(before: Usage, after: Usage): void {
+/**
+ * I11: memory and descriptors of processes that lived through the fault are back to where they were, within 10 %, what
+ * a pool keeps open for a while, and what a young process still grows by itself.
+ */
+export function usageIsBack(before: Map<Child, Usage>): void {
   const SLACK = { fds: 25, rss: 64 << 20 };
-  assert.ok(after.fds <= before.fds * 1.1 + SLACK.fds, `I11: ${before.fds} descriptors became ${after.fds}`);
-  assert.ok(after.rss <= before.rss * 1.1 + SLACK.rss, `I11: ${before.rss >> 20} MB became ${after.rss >> 20} MB`);
+  for (const [child, { rss, fds }] of before) {
+    if (!child.running) continue;
+    const now = child.usage();
+    assert.ok(now.fds <= fds * 1.1 + SLACK.fds, `I11: ${fds} descriptors of ${child.name} became ${now.fds}`);
+    assert.ok(now.rss <= rss * 1.1 + SLACK.rss, `I11: ${rss >> 20} MB of ${child.name} became ${now.rss >> 20} MB`);
+  }
 }
 
 /** Events that are not at an end, and traces of claims. */

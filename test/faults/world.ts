@@ -26,6 +26,8 @@ export const RESCUE_MS = (LEASE_SECONDS + 2) * 1000;
 
 const HANDLERS_DIR = path.join(import.meta.dirname, 'handlers');
 const RESTART_MS = 100;
+/** Three processes on two idle cores. */
+const USUAL_START_MS = 2500;
 let worlds = 0;
 
 export class World {
@@ -42,6 +44,7 @@ export class World {
   operatorActs = 0;
   /** For the API that replaces the present one when it dies, and for no other. */
   nextApiEnv: Env = {};
+  #slowness = 1;
   readonly #options: WorldOptions;
   readonly #database: string;
   readonly #port: number;
@@ -69,8 +72,15 @@ export class World {
 
   /** Starts API and workers, and waits until they say that they are ready. */
   async start(): Promise<void> {
+    const since = performance.now();
     const workers = Array.from({ length: this.#options.workers ?? 2 }, () => this.startWorker());
     await Promise.all([this.startApi().said('listening'), ...workers.map((worker) => worker.said('worker started'))]);
+    this.#slowness = Math.max(1, (performance.now() - since) / USUAL_START_MS);
+  }
+
+  /** A time limit that holds on an idle machine, lengthened as this one is busy with other things. */
+  patience(ms: number): number {
+    return ms * this.#slowness;
   }
 
   /** `env` holds for this one process, not for the one that replaces it. */

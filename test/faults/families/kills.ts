@@ -127,7 +127,7 @@ const herdKilled: Fault = {
     await rescueHappened(world);
     const times = world.sender.answers.map((answer) => answer.ms).sort((a, b) => a - b);
     const p99 = times[Math.floor(times.length * 0.99)] ?? 0;
-    assert.ok(p99 < 2000, `intake went on: p99 ${Math.round(p99)} ms`);
+    assert.ok(p99 < world.patience(2000), `intake went on: p99 ${Math.round(p99)} ms`);
   },
 };
 

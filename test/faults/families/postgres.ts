@@ -63,7 +63,7 @@ const downAtStart: Fault = {
     await lasting(1500);
     await world.cluster.start();
     const newest = world.workers.at(-1);
-    await newest?.said('worker started', READY_AGAIN_MS);
+    await newest?.said('worker started', world.patience(READY_AGAIN_MS));
     await readyAgain(world);
   },
   proof: (world) => {
@@ -83,7 +83,7 @@ const connectionsUsedUp: Fault = {
       assert.equal(answer.status, 200, "operators' own connections still answer");
       const { status, retryAfter, ms } = await world.sender.attempt(refused);
       assert.ok(status === 503 && retryAfter, 'I6: intake refused and said when to come again');
-      assert.ok(ms < REFUSED_WITHIN_MS, `refused after ${Math.round(ms)} ms`);
+      assert.ok(ms < world.patience(REFUSED_WITHIN_MS), `refused after ${Math.round(ms)} ms`);
     } finally {
       await Promise.all(hoard.map((client) => client.end()));
     }
@@ -126,7 +126,7 @@ const locked: Fault = {
   proof(world) {
     const slowest = Math.max(...world.sender.answers.map((answer) => answer.ms));
     assert.ok(slowest > 1000, 'I6: intake met the lock');
-    assert.ok(slowest < 16_000, `nobody hung: ${Math.round(slowest)} ms`);
+    assert.ok(slowest < world.patience(16_000), `nobody hung: ${Math.round(slowest)} ms`);
     noProcessDied(world);
   },
 };
@@ -161,13 +161,13 @@ const listenerKilled: Fault = {
     assert.ok(listener, 'a listener to kill');
     await world.db.query('select pg_terminate_backend($1)', [listener]);
     const another = async () => (await world.backends('tds-core-worker lifeline')).some((pid) => pid !== listener);
-    await waitFor('a new listener', another, READY_AGAIN_MS);
+    await waitFor('a new listener', another, world.patience(READY_AGAIN_MS));
     const since = performance.now();
     await world.sender.sendAll([delivery({ key: `after ${world.random.seed}` })], 0, world.random);
     const done = () =>
       world.number(`select count(*) from fault_log where effect_key = $1`, [`after ${world.random.seed}`]);
     await waitFor('the next event to be done', async () => (await done()) === 1);
-    assert.ok(performance.now() - since < 1500, 'latency is back below the poll interval');
+    assert.ok(performance.now() - since < world.patience(1500), 'latency is back below the poll interval');
   },
   proof: (world) => {
     assert.ok(world.said('lifeline to the database lost, reconnecting') > 0, 'I6: the lifeline was cut');
@@ -194,7 +194,7 @@ async function readyAgain(world: World): Promise<void> {
   const done = () => world.number('select count(*) from fault_log where effect_key = $1', [probe.key]);
   await waitFor('an event sent after the weather', async () => (await done()) === 1, 30_000);
   const ms = Math.round(performance.now() - since);
-  assert.ok(ms < READY_AGAIN_MS, `ready again after ${ms} ms`);
+  assert.ok(ms < world.patience(READY_AGAIN_MS), `ready again after ${ms} ms`);
 }
 
 function noProcessDied(world: World): void {
