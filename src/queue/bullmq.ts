@@ -28,11 +28,13 @@ export class Channel {
   readonly #workerId: string;
   readonly #queue: Queue<JobData>;
   readonly #worker: Worker<JobData>;
+  readonly #stopped: AbortSignal;
   readonly #broken = new AbortController();
 
-  private constructor(redis: Redis, workerId: string) {
+  private constructor(redis: Redis, workerId: string, stopped: AbortSignal) {
     this.#redis = redis;
     this.#workerId = workerId;
+    this.#stopped = stopped;
     // Without its version check BullMQ asks nothing at start and prints nothing to the console.
     const options = { connection: redis, prefix: PREFIX, skipVersionCheck: true };
     this.#queue = new Queue(QUEUE, { ...options, streams: { events: { maxLen: 100 } } });
@@ -50,9 +52,13 @@ export class Channel {
     this.#worker.on('error', onError);
   }
 
-  /** Connects to a Redis that answers and takes writes. @throws Error when it does not within 2 s */
-  static async open(url: string, workerId: string): Promise<Channel> {
-    const channel = new Channel(await connect(url), workerId);
+  /**
+   * Connects to a Redis that takes writes.
+   * @param stopped breaks off whatever waits for an answer, now and later
+   * @throws Error when Redis leaves a question unanswered for 2 s
+   */
+  static async open(url: string, workerId: string, stopped: AbortSignal): Promise<Channel> {
+    const channel = new Channel(await connect(url, stopped), workerId, stopped);
     try {
       await channel.#answer(channel.#worker.waitUntilReady());
       await channel.#answer(channel.#worker.startStalledCheckTimer());
@@ -99,8 +105,8 @@ export class Channel {
       jobs.push(...more);
       if (more.length < asked) break;
     }
-    // From here on PostgreSQL's claim counts, so the job has done its work. It may be gone already (FLUSHALL).
-    await this.#answer(Promise.allSettled(jobs.map((job) => job.moveToCompleted(null, TOKEN, false))));
+    // From here on PostgreSQL's claim counts: the jobs have done their work, and nobody waits for their end.
+    for (const job of jobs) job.moveToCompleted(null, TOKEN, false).catch(() => {});
     return jobs.map(({ name, data }) => ({ entityKeys: data.entityKeys, wasDelayed: name === 'due' }));
   }
 
@@ -145,7 +151,7 @@ export class Channel {
 
   /** The answer, or an error when it takes too long or the connection breaks: a dead Redis must not hold anybody. */
   #answer<T>(answer: Promise<T>): Promise<T> {
-    return answerOf(answer, AbortSignal.any([this.#broken.signal, AbortSignal.timeout(ANSWER_MS)]));
+    return answerOf(answer, AbortSignal.any([this.#stopped, this.#broken.signal, AbortSignal.timeout(ANSWER_MS)]));
   }
 }
 
@@ -167,7 +173,7 @@ export async function writesToRedis(url: string): Promise<boolean> {
   }
 }
 
-async function connect(url: string): Promise<Redis> {
+async function connect(url: string, stopped?: AbortSignal): Promise<Redis> {
   const redis = new Redis(url, {
     lazyConnect: true,
     connectTimeout: ANSWER_MS,
@@ -177,7 +183,8 @@ async function connect(url: string): Promise<Redis> {
   });
   redis.on('error', () => {}); // ioredis prints errors that nobody listens for
   try {
-    await answerOf(redis.connect(), AbortSignal.timeout(ANSWER_MS));
+    const patience = AbortSignal.timeout(ANSWER_MS);
+    await answerOf(redis.connect(), stopped ? AbortSignal.any([stopped, patience]) : patience);
     return redis;
   } catch (error) {
     redis.disconnect();

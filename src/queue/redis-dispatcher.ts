@@ -53,9 +53,11 @@ export class RedisDispatcher implements Dispatcher {
   }
 
   async stop(): Promise<void> {
-    this.#stopped.abort();
     if (this.#relaying) await this.#channel?.leaveRelay().catch(() => {});
+    this.#stopped.abort();
     this.#channel?.close();
+    this.#channel = undefined;
+    this.#relayWakeup.wake();
     await this.#running;
   }
 
@@ -77,8 +79,7 @@ export class RedisDispatcher implements Dispatcher {
     if (options.alone || !this.#channel || this.#isTimeToLook()) return claim(client, low, options);
     let events: ClaimedEvent[] = [];
     while (events.length === 0 && this.#entities.size > 0) events = await this.#claimKnown(client, low, options);
-    // Sets are done in no time: the next one is fetched meanwhile. A single handler may take minutes.
-    this.#ask(options.siblings === 'together' ? options.limit : options.limit - events.length);
+    this.#ask(options.limit);
     return events;
   }
 
@@ -109,10 +110,9 @@ export class RedisDispatcher implements Dispatcher {
     for (const key of entityKeys) if (!served.has(key)) this.#entities.add(key);
   }
 
-  /** Takes no more from Redis than there are free hands: what we held back, another worker could be doing. */
-  #ask(wanted: number): void {
-    if (wanted <= 0) return;
-    this.#demand = wanted;
+  /** Has as much ready as the next claim can take, and no more: what we hold back, another worker could be doing. */
+  #ask(limit: number): void {
+    this.#demand = Math.max(0, limit - this.#entities.size);
     this.#demandWakeup.wake();
   }
 
@@ -120,7 +120,8 @@ export class RedisDispatcher implements Dispatcher {
   async #live(): Promise<void> {
     while (!this.#stopped.signal.aborted) {
       try {
-        this.#channel = await Channel.open(this.#options.redisUrl, this.#options.workerId);
+        const { redisUrl, workerId } = this.#options;
+        this.#channel = await Channel.open(redisUrl, workerId, this.#stopped.signal);
         this.#logUp();
         await Promise.race([this.#relay(this.#channel), this.#receive(this.#channel)]);
       } catch (error) {

@@ -78,7 +78,7 @@ if (why) {
 
   t.test('a lower priority number overtakes what was announced before', async (t) => {
     const open = closeGate();
-    for (let n = 0; n < 40; n += 1) await fleet.send(`blocker ${n}`);
+    for (let n = 0; n < 60; n += 1) await fleet.send(`blocker ${n}`);
     await waitFor('announcements that nobody has hands for', async () => (await redis.announced()) >= 10);
     await pause(database.db, 'test', null);
     const urgent = await fleet.send('urgent');
@@ -123,9 +123,9 @@ if (why) {
       `select count(*)::int as records, count(distinct version)::int as versions,
               (select count(*)::int from tds_sync_queue where status = 'completed' and attempt_count = 1) as completed,
               (select count(*)::int from tds_sync_logs) as attempts
-       from books_records where version >= (select max(version) - interval '9 seconds' from books_records)`,
+       from books_records where version >= (select max(version) - interval '49 seconds' from books_records)`,
     );
-    t.same(rows, [{ records: 10, versions: 10, completed: 2000, attempts: 2000 }]);
+    t.same(rows, [{ records: 50, versions: 50, completed: 2000, attempts: 2000 }]);
     t.ok((await redis.received()) - received < 1000, 'less announcements than events');
   });
 

@@ -56,9 +56,9 @@ export class Fleet {
     return eventId;
   }
 
-  /** Events for ten entities at once, each entity's in the order of its versions. */
+  /** Events for fifty entities at once, each entity's in the order of its versions. */
   async sendMany(count: number): Promise<void> {
-    await Promise.all(Array.from({ length: count }, (_, n) => this.send(`entity ${n % 10}`)));
+    await Promise.all(Array.from({ length: count }, (_, n) => this.send(`entity ${n % 50}`)));
   }
 
   /** Keeps some events waiting at any time, and no more than the workers can do in seconds. */
@@ -68,7 +68,7 @@ export class Fleet {
       going = false;
     });
     while (going) {
-      await this.sendMany(10);
+      await this.sendMany(50);
       await waitFor('the workers to keep up', async () => !going || (await this.unfinished()) < 200);
     }
   }
