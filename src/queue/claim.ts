@@ -47,11 +47,16 @@ export async function claim(client: ClientBase, low: LowWater, options: ClaimOpt
     rowMode: 'array',
     types: { getTypeParser: () => (text: string) => text },
   });
-  const events = rows.map((row) => new ClaimedEvent(row));
+  // Sorted here, not by PostgreSQL, which would carry every payload through the sort.
+  const events = rows.map((row) => new ClaimedEvent(row)).sort(byPlace);
   const first = events[0];
   // The first of this claim, not the last: a batch that is being committed right now may hold lower arrivals.
   if (first && head === 'first') Object.assign(low, { priority: first.priority, arrival: first.arrival });
   return events;
+}
+
+function byPlace(a: ClaimedEvent, b: ClaimedEvent): number {
+  return a.priority - b.priority || a.arrival.length - b.arrival.length || (a.arrival < b.arrival ? -1 : 1);
 }
 
 /**
@@ -71,18 +76,25 @@ export async function refreshLowWater(client: ClientBase, low: LowWater): Promis
   Object.assign(low, newLowWater(), { claimXid: rows[0]?.claim_xid ?? '0' });
 }
 
+/**
+ * Of an entity whose events are claimed one by one, so many are locked to claim the first. An event that was committed
+ * after a later one of its entity had been claimed finds that one locked, and waits.
+ */
+const WITNESSES = 4;
+
 // entity_key <> all (…) is hashed by PostgreSQL 15. The `not exists` are one index probe per candidate.
 // `locked` goes by ctid, so it locks just the rows that `chosen` saw.
 // `(select gen_random_uuid())` is one lease for all: PostgreSQL evaluates a subquery that depends on nothing once.
 const claimSql = (head: keyof typeof HEADS, siblings: ClaimOptions['siblings'], withPayload: boolean) => `
 with head as materialized (${HEADS[head]}),
 waiting as (
-  select w.tid, w.arrival, w.entity_key, bool_or(w.alone) over (partition by w.entity_key order by w.arrival) as alone
+  select w.tid, w.arrival, w.entity_key, bool_or(w.alone) over entity as alone, row_number() over entity as nth
   from (select distinct entity_key from head) k cross join lateral (
     select r.ctid as tid, r.arrival, r.entity_key, r.alone from tds_queue_ready r
-    where r.entity_key = k.entity_key order by r.arrival limit ${siblings === 'each' ? 1 : '$2'}) w),
+    where r.entity_key = k.entity_key order by r.arrival limit ${siblings === 'each' ? WITNESSES : '$2'}) w
+  window entity as (partition by w.entity_key order by w.arrival)),
 chosen as materialized (
-  select tid, entity_key from waiting where ${head === 'alone' ? 'alone' : 'not alone'} order by arrival limit $2),
+  select tid, entity_key, nth from waiting where ${head === 'alone' ? 'alone' : 'not alone'} ${siblings === 'each' ? '' : 'order by arrival limit $2'}),
 locked as materialized (
   select r.ctid as tid from tds_queue_ready r
   where r.ctid = any (array(select tid from chosen)) for update skip locked),
@@ -90,7 +102,8 @@ contested as (
   select entity_key from chosen where tid not in (select tid from locked)),
 mine as (
   delete from tds_queue_ready r
-  where r.ctid = any (array(select tid from chosen where entity_key not in (select entity_key from contested)))
+  where r.ctid = any (array(select tid from chosen where entity_key not in (select entity_key from contested)
+    ${siblings === 'each' ? 'and nth = 1' : ''}))
   returning r.queue_id),
 leased as materialized (
   select queue_id, ${siblings === 'each' ? 'gen_random_uuid()' : '(select gen_random_uuid())'} as lease from mine),
@@ -104,11 +117,10 @@ held as (
   select lease, $1, array_agg(id), array_agg(distinct entity_key) from claimed group by lease returning claim_xid)
 select c.id, c.event_id, c.organization_id, c.event_type, c.entity_id, c.arrival, c.priority, c.attempt_count,
        c.dead_letter_id, i.source, extract(epoch from i.version) * 1000, extract(epoch from i.received_at) * 1000,
-       ${withPayload ? 'p.payload::text' : 'null'}, (select claim_xid from held limit 1), c.lease,
+       ${withPayload ? 'p.payload' : 'null'}, (select claim_xid from held limit 1), c.lease,
        i.quarantine_reason, c.entity_key
 from claimed c left join tds_inbox_events i using (event_id)
-${withPayload ? 'left join tds_inbox_payloads p using (event_id)' : ''}
-order by c.priority, c.arrival`;
+${withPayload ? 'left join tds_inbox_payloads p using (event_id)' : ''}`;
 
 const MAY_RUN = `not (select paused from tds_queue_state)
     and r.entity_key <> all (array(select unnest(entity_keys) from tds_queue_claims where claim_xid >= $3::bigint))
