@@ -14,6 +14,8 @@ export type RunningApi = Running & { url: string };
 export type System = TestDatabase & { api: RunningApi; worker: Running };
 
 const MAIN = { api: 'src/api/main.ts', worker: 'src/worker/main.ts' };
+/** Half a second on a machine at rest. */
+const START_TIMEOUT_MS = 60_000;
 const ROOT = path.join(import.meta.dirname, '..');
 
 /** A database of this test's own with one API and one worker on it. */
@@ -60,8 +62,9 @@ export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<
 }
 
 async function told({ child, output }: Running, pattern: RegExp): Promise<string> {
-  return waitFor(`output that matches ${pattern}`, () => {
+  const heard = () => {
     if (child.exitCode !== null) throw new Error(`the process ended with ${child.exitCode}:\n${output()}`);
     return pattern.exec(output())?.[1];
-  });
+  };
+  return waitFor(`output that matches ${pattern}`, heard, START_TIMEOUT_MS);
 }

@@ -6,6 +6,7 @@ import { type Delivery, deliver } from './zoho.ts';
 
 const SENDERS = 8;
 const PAUSE_MS = 30;
+const PATIENCE_MS = 90_000;
 
 /** Sends everything, each delivery again and again until it is answered. `answered` grows meanwhile. */
 export async function sendAll(system: Pick<System, 'api'>, deliveries: Delivery[], answered: string[]): Promise<void> {
@@ -17,10 +18,12 @@ export async function sendAll(system: Pick<System, 'api'>, deliveries: Delivery[
 }
 
 async function sendUntilAnswered(system: Pick<System, 'api'>, delivery: Delivery): Promise<string> {
+  const giveUpAt = Date.now() + PATIENCE_MS;
   for (;;) {
     try {
       return (await deliver(system, delivery)).event_id;
-    } catch {
+    } catch (error) {
+      if (Date.now() > giveUpAt) throw error;
       await sleep(PAUSE_MS);
     }
   }
