@@ -38,8 +38,8 @@ select ${ID}, ${ID}, ${ID}, n, hashint8extended(n, 0), ${TIME}, ${TIME}, ${TIME}
   'invoice.updated', (982000000000000000 + n)::text from ${N}`;
 
 const LOGS = `
-insert into tds_sync_logs (queue_id, event_id, worker_id, created_at, duration_ms, attempt, status)
-select ${ID}, ${ID}, ${ID}, ${TIME}, 1, 1, 'completed' from ${N}`;
+insert into tds_sync_logs (queue_id, worker_id, created_at, duration_ms, attempt, status)
+select ${ID}, ${ID}, ${TIME}, 1, 1, 'completed' from ${N}`;
 
 /** Puts `count` waiting events with full payloads into the queue, through the triggers, 10,000 at a time. */
 export async function addPending(pool: pg.Pool, count: number): Promise<void> {

@@ -44,32 +44,34 @@ create table tds_inbox_payloads (
   request jsonb not null
 );
 comment on column tds_inbox_payloads.payload is 'the record as JSON text: json keeps every digit as sent';
+comment on column tds_inbox_payloads.request is 'how it arrived; POST and application/json go without saying';
 comment on column tds_inbox_payloads.raw_body is 'the bytes as received, where payload is not simply a part of them';
 `;
 
 // fillfactor 45: a row is updated twice (claim, finish) and must stay on its page (HOT), hence no index on status,
-// lease or any other column that changes. Autovacuum only has to freeze and to clean up after purges.
+// lease or any other column that changes. What changes stands last: the WAL of an update leaves out the part of the
+// row before it. Autovacuum only has to freeze and to clean up after purges.
 const QUEUE = `
 create sequence tds_arrival as bigint cache 1;
 create table tds_sync_queue (
   id uuid primary key,
   event_id uuid not null,
-  lease uuid,
   dead_letter_id uuid,
   arrival bigint not null default nextval('tds_arrival'),
   entity_key bigint not null,
   queued_at timestamptz not null default now(),
   run_at timestamptz not null default now(),
-  started_at timestamptz,
-  completed_at timestamptz,
   priority integer not null default 1,
-  attempt_count integer not null default 0 check (attempt_count >= 0),
-  suspect boolean not null default false,
-  status text not null default 'pending'
-    check (status in ('pending', 'processing', 'retry', 'completed', 'dead_letter')),
   organization_id text not null,
   event_type text not null,
   entity_id text,
+  suspect boolean not null default false,
+  attempt_count integer not null default 0 check (attempt_count >= 0),
+  status text not null default 'pending'
+    check (status in ('pending', 'processing', 'retry', 'completed', 'dead_letter')),
+  lease uuid,
+  started_at timestamptz,
+  completed_at timestamptz,
   outcome text,
   error_tag text,
   error_message text,
@@ -157,7 +159,6 @@ const LOGS = `
 create table tds_sync_logs (
   id bigint generated always as identity,
   queue_id uuid not null,
-  event_id uuid not null,
   worker_id uuid,
   created_at timestamptz not null default now(),
   duration_ms double precision,

@@ -127,7 +127,6 @@ export type Workers = {
 export type SyncLogs = {
   id: Generated<string>;
   queue_id: string;
-  event_id: string;
   worker_id: Optional<string>;
   created_at: GeneratedTimestamp;
   duration_ms: Optional<number>;

@@ -154,7 +154,14 @@ export class Inbox {
 const size = (event: Enqueued) => (event.record?.length ?? 0) + (event.rawBody?.length ?? 0);
 
 function toEnqueued({ parsed, body, contentType, method, path, userAgent, ip }: Arrival): Enqueued {
-  const request = { method, path, content_type: contentType, user_agent: userAgent, ip };
+  // Only what is unusual: this is stored with every event.
+  const request = {
+    path,
+    ...(method !== 'POST' && { method }),
+    ...(contentType !== 'application/json' && { content_type: contentType }),
+    ...(userAgent && { user_agent: userAgent }),
+    ...(ip && { ip }),
+  };
   if (parsed.kind === 'delivery') return { ...fromDelivery(parsed.delivery, body), request };
   const { organizationId, module, action, entityId, reason } = parsed;
   return {

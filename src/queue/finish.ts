@@ -82,8 +82,8 @@ finished as (
   returning q.id, q.event_id, q.organization_id, q.event_type, q.entity_id, q.dead_letter_id, q.attempt_count,
             q.status, q.outcome, q.error_tag, q.error_message, e.duration_ms, e.log, e.charge, q.lease),
 logged as (
-  insert into tds_sync_logs (queue_id, event_id, worker_id, created_at, duration_ms, attempt, status, outcome, error_tag, error_message)
-  select id, event_id, $1, statement_timestamp(), duration_ms, attempt_count + 1 - charge, log, outcome, error_tag, error_message
+  insert into tds_sync_logs (queue_id, worker_id, created_at, duration_ms, attempt, status, outcome, error_tag, error_message)
+  select id, $1, statement_timestamp(), duration_ms, attempt_count + 1 - charge, log, outcome, error_tag, error_message
   from finished),
 processed as (
   update tds_inbox_events i set processed = true, processed_at = statement_timestamp(),
