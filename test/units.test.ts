@@ -24,7 +24,8 @@ t.test('the services have the names of the operations guide', async (t) => {
 
 for (const name of services) {
   t.test(`${name} starts a file of this repository with the Node of this repository`, async (t) => {
-    const [node = '', script = ''] = directive(name, 'ExecStart')?.split(' ') ?? [];
+    const words = directive(name, 'ExecStart')?.split(' ') ?? [];
+    const [node = '', script = ''] = words.filter((word) => !word.startsWith('--'));
     t.ok(fs.existsSync(node.replace(INSTALLED, ROOT)), node);
     t.ok(fs.existsSync(path.join(ROOT, script)), script);
     t.equal(directive(name, 'EnvironmentFile'), `${INSTALLED}/.env`);
