@@ -151,7 +151,7 @@ export class Channel {
 
   /** The answer, or an error when it takes too long or the connection breaks: a dead Redis must not hold anybody. */
   #answer<T>(answer: Promise<T>): Promise<T> {
-    return answerOf(answer, AbortSignal.any([this.#stopped, this.#broken.signal, AbortSignal.timeout(ANSWER_MS)]));
+    return answerOf(answer, [this.#stopped, this.#broken.signal]);
   }
 }
 
@@ -164,8 +164,7 @@ return { calls, redis.call('pttl', KEYS[1]) }`;
 export async function writesToRedis(url: string): Promise<boolean> {
   try {
     const redis = await connect(url);
-    const stored = redis.set(`${PREFIX}:health`, '', 'PX', ANSWER_MS);
-    return await answerOf(stored, AbortSignal.timeout(ANSWER_MS))
+    return await answerOf(redis.set(`${PREFIX}:health`, '', 'PX', ANSWER_MS))
       .then(() => true)
       .finally(() => redis.disconnect());
   } catch {
@@ -183,8 +182,7 @@ async function connect(url: string, stopped?: AbortSignal): Promise<Redis> {
   });
   redis.on('error', () => {}); // ioredis prints errors that nobody listens for
   try {
-    const patience = AbortSignal.timeout(ANSWER_MS);
-    await answerOf(redis.connect(), stopped ? AbortSignal.any([stopped, patience]) : patience);
+    await answerOf(redis.connect(), stopped ? [stopped] : []);
     return redis;
   } catch (error) {
     redis.disconnect();
@@ -192,15 +190,18 @@ async function connect(url: string, stopped?: AbortSignal): Promise<Redis> {
   }
 }
 
-async function answerOf<T>(answer: Promise<T>, giveUp: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(giveUp.reason);
-  if (giveUp.aborted) onAbort();
-  giveUp.addEventListener('abort', onAbort, { once: true });
+/** The answer, if it comes within 2 s and before any of `breaks`. A timer of its own: signals may be collected. */
+async function answerOf<T>(answer: Promise<T>, breaks: AbortSignal[] = []): Promise<T> {
+  const { promise: given, reject: giveUp } = Promise.withResolvers<never>();
+  const onBreak = () => giveUp(breaks.find((signal) => signal.aborted)?.reason);
+  const timer = setTimeout(() => giveUp(new Error(`Redis did not answer within ${ANSWER_MS} ms`)), ANSWER_MS);
+  for (const signal of breaks) signal.addEventListener('abort', onBreak, { once: true });
+  if (breaks.some((signal) => signal.aborted)) onBreak();
   answer.catch(() => {}); // nobody waits for it any more when it fails after the time is up
   try {
-    return await Promise.race([answer, promise]);
+    return await Promise.race([answer, given]);
   } finally {
-    giveUp.removeEventListener('abort', onAbort);
+    clearTimeout(timer);
+    for (const signal of breaks) signal.removeEventListener('abort', onBreak);
   }
 }

@@ -138,5 +138,6 @@ const HEADS = {
       select from tds_queue_ready e where e.entity_key = r.entity_key and e.arrival < r.arrival)
   order by r.arrival limit $2`,
   entities: `
-  select r.entity_key from unnest($4::bigint[]) as r (entity_key) where ${MAY_RUN}`,
+  select r.entity_key from unnest($4::bigint[]) as r (entity_key)
+  where ${MAY_RUN} and exists (select from tds_queue_ready e where e.entity_key = r.entity_key) limit $2`,
 };

@@ -66,6 +66,7 @@ export class RedisDispatcher implements Dispatcher {
   }
 
   ended(events: ClaimedEvent[]): void {
+    if (!this.#channel) return; // who looks for itself needs no hints
     for (const { entityKey } of events) this.#entities.add(entityKey);
   }
 
@@ -130,6 +131,7 @@ export class RedisDispatcher implements Dispatcher {
       this.#channel?.close();
       this.#channel = undefined;
       this.#relaying = false;
+      this.#entities.clear();
       this.#onWork();
       await sleep(RECONNECT_MS, undefined, { signal: this.#stopped.signal }).catch(() => {});
     }
