@@ -181,8 +181,10 @@ const upstreamDown: Fault = {
   async inject(world) {
     const upstream = await openUpstream();
     try {
-      const calls: Delivery[] = ['429', '503', 'reset', 'slow'].map((path) =>
-        delivery({ key: key(world, path), module: 'expense', fault: { fetch: `${upstream.url}/${path}` } }),
+      // Only the slow one meets the handler that has but half a second.
+      const modules = { '429': 'invoice', '503': 'invoice', reset: 'invoice', slow: 'expense' };
+      const calls: Delivery[] = Object.entries(modules).map(([path, module]) =>
+        delivery({ key: key(world, path), module, fault: { fetch: `${upstream.url}/${path}` } }),
       );
       await world.sender.sendAll(calls, 100, world.random);
       await drained(world);
