@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import readline from 'node:readline';
 import { waitFor } from '../helper.ts';
+import { reap } from './reaper.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const KEPT_LINES = 400;
@@ -28,6 +29,7 @@ export class Child {
       env: environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    reap(this.#process);
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       if (stream) readline.createInterface({ input: stream }).on('line', (line) => this.#hear(line));
     }

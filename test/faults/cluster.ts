@@ -10,6 +10,7 @@ import { openDatabase } from '../../src/db/database.ts';
 import { ensureData, findPrograms, type Home, IDENTITY, openHome, SPAWN_OPTIONS } from '../../src/db/embedded-files.ts';
 import { migrateToLatest } from '../../src/db/migrate.ts';
 import { waitFor } from '../helper.ts';
+import { reap } from './reaper.ts';
 
 export const MAX_CONNECTIONS = 60;
 const TEMPLATE = 'faults_template';
@@ -65,6 +66,7 @@ export class Cluster {
       cwd: this.#home.data,
       stdio: ['ignore', log, log],
     });
+    reap(this.#server);
     fs.closeSync(log);
     await waitFor('PostgreSQL to accept connections', () => this.#ping(), 60_000);
   }
