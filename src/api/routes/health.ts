@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { checkPostgres } from '../../monitor/health.ts';
+import { checkDependencies } from '../../monitor/health.ts';
 import { aliveWorkers } from '../../monitor/workers.ts';
 import type { Api, Deps } from '../deps.ts';
 import { Nullable, Time } from '../schemas.ts';
@@ -26,7 +26,7 @@ const Readiness = Type.Object({
 });
 
 /** Open to everybody, as load balancers and uptime monitors carry no token: they say no more than up or down. */
-export function healthRoutes(api: Api, { db }: Deps): void {
+export function healthRoutes(api: Api, { db, config: settings }: Deps): void {
   const config = { role: 'public' } as const;
   const tags = ['health'];
 
@@ -54,13 +54,13 @@ export function healthRoutes(api: Api, { db }: Deps): void {
     '/readyz',
     { config, schema: { tags, summary, querystring, response: { 200: Readiness, 503: Readiness } } },
     async (request, reply) => {
-      const postgres = await checkPostgres(db);
-      const ready = postgres.status === 'up';
+      const dependencies = await checkDependencies(db, settings);
+      const ready = dependencies.every(({ status }) => status === 'up');
       const verbose = ready && request.query.verbose !== undefined;
       return reply.code(ready ? 200 : 503).send({
         status: ready ? 'ready' : 'not_ready',
         timestamp: new Date().toISOString(),
-        dependencies: [postgres],
+        dependencies,
         // The API is ready without a worker: it accepts webhooks. This only says so.
         ...(verbose ? { workers: { alive: await aliveWorkers(db).catch(() => null) } } : {}),
       });
