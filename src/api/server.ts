@@ -5,11 +5,14 @@ import type { Api } from './deps.ts';
 
 export type Address = { host: string; port: number } | { fd: number };
 
+/** Like the socket unit's: with Node's 511 a burst of connections waits for TCP's retries, a second and more. */
+const BACKLOG = 4096;
+
 /** Starts to listen and answers the URL. With `fd` the socket is systemd's: it outlives us and refuses nobody. */
 export async function listen(api: Api, address: Address): Promise<string> {
   await api.ready();
   // Not api.listen(): for 'localhost' it opens further servers that drain() would not know.
-  api.server.listen(address);
+  api.server.listen({ ...address, backlog: BACKLOG });
   await once(api.server, 'listening');
   const { address: host, port } = api.server.address() as net.AddressInfo;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
