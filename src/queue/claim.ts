@@ -84,6 +84,8 @@ const WITNESSES = 4;
 
 // entity_key <> all (…) is hashed by PostgreSQL 15. The `not exists` are one index probe per candidate.
 // `locked` goes by ctid, so it locks just the rows that `chosen` saw.
+// The head skips what others have locked: otherwise a second lane would choose the same events and get none of them
+// (measured: 15,000 events per second with two lanes instead of 22,000).
 // `(select gen_random_uuid())` is one lease for all: PostgreSQL evaluates a subquery that depends on nothing once.
 const claimSql = (head: keyof typeof HEADS, siblings: ClaimOptions['siblings'], withPayload: boolean) => `
 with head as materialized (${HEADS[head]}),
@@ -131,7 +133,7 @@ const HEADS = {
   first: `
   select r.entity_key from tds_queue_ready r
   where (r.priority, r.arrival) >= ($4::int, $5::bigint) and not r.alone and ${MAY_RUN}
-  order by r.priority, r.arrival limit $2`,
+  order by r.priority, r.arrival limit $2 for update of r skip locked`,
   alone: `
   select r.entity_key from tds_queue_ready r
   where (r.priority, r.arrival) >= ($4::int, $5::bigint) and r.alone and ${MAY_RUN} and not exists (
