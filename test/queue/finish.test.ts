@@ -102,3 +102,15 @@ async function openDeadLetter() {
     select * from tds_dead_letter_queue where resolved_at is null`.execute(db);
   return rows[0] ?? { id: '', retry_count: -1, last_retry_at: null };
 }
+
+t.test('a dead letter whose queue row was deleted in psql can be retried all the same', async (t) => {
+  const [id] = await arrive(pool, ['a']);
+  const claimer = new Claimer(pool);
+  await claimer.end(await claimer.claim(), FATAL);
+  await pool.query('delete from tds_sync_queue where id = $1', [id]);
+  const { rows } = await pool.query<{ id: string }>('select id from tds_dead_letter_queue where resolved_at is null');
+  const letter = rows[0]?.id ?? '';
+  t.match(await retryDeadLetter(db, letter), { outcome: 'retried', queueId: letter });
+  const [again] = await claimer.claim();
+  t.equal(again?.id, letter, 'and is processed');
+});
