@@ -14,15 +14,20 @@ export type ClaimOptions = {
   withPayload: boolean;
 };
 
+type Place = { priority: number; arrival: string };
+
 /**
  * Where the claim starts to look. While another session holds an old snapshot, the index keeps an entry for every
  * event that passed since, and a claim that starts at the beginning reads them all (measured: 650 buffers, not 5).
- * Marks may lag behind but never lead: `refreshLowWater` sets them back for events that return to an old place.
+ * Marks may lag behind but never lead: they are set back for events that return to an old place, also while a claim
+ * is under way that did not see them yet.
  */
-export type LowWater = { priority: number; arrival: string; claimXid: string };
+export type LowWater = Place & { claimXid: string; underway: Set<{ backTo?: Place }> };
+
+const BEGINNING: Place = { priority: -2147483648, arrival: '0' };
 
 export function newLowWater(): LowWater {
-  return { priority: -2147483648, arrival: '0', claimXid: '0' };
+  return { ...BEGINNING, claimXid: '0', underway: new Set() };
 }
 
 /**
@@ -37,35 +42,45 @@ export async function claim(client: ClientBase, low: LowWater, options: ClaimOpt
   const { alone = false, entityKeys, withPayload } = options;
   const siblings = alone ? 'each' : options.siblings;
   const head = alone ? 'alone' : entityKeys ? 'entities' : 'first';
-  const { rows } = await client.query<ClaimedRow>({
-    name: `claim ${head} ${siblings} ${withPayload}`,
-    text: claimSql(head, siblings, withPayload),
-    values: [
-      ...[options.workerId, options.limit, low.claimXid],
-      ...(head === 'entities' ? [entityKeys] : [low.priority, low.arrival]),
-    ],
-    rowMode: 'array',
-    types: { getTypeParser: () => (text: string) => text },
-  });
+  const note: { backTo?: Place } = {};
+  low.underway.add(note);
+  const { rows } = await client
+    .query<ClaimedRow>({
+      name: `claim ${head} ${siblings} ${withPayload}`,
+      text: claimSql(head, siblings, withPayload),
+      values: [
+        ...[options.workerId, options.limit, low.claimXid],
+        ...(head === 'entities' ? [entityKeys] : [low.priority, low.arrival]),
+      ],
+      rowMode: 'array',
+      types: { getTypeParser: () => (text: string) => text },
+    })
+    .finally(() => low.underway.delete(note));
   // Sorted here, not by PostgreSQL, which would carry every payload through the sort.
   const events = rows.map((row) => new ClaimedEvent(row)).sort(byPlace);
-  const first = events[0];
-  // The first of this claim, not the last: a batch that is being committed right now may hold lower arrivals.
-  if (first && head === 'first') Object.assign(low, { priority: first.priority, arrival: first.arrival });
+  if (events[0] && head === 'first') advance(low, events[0], note.backTo);
   return events;
 }
 
-function byPlace(a: ClaimedEvent, b: ClaimedEvent): number {
-  return a.priority - b.priority || a.arrival.length - b.arrival.length || (a.arrival < b.arrival ? -1 : 1);
+/** To the first of a claim, not the last: a batch that is being committed right now may hold lower arrivals. */
+function advance(low: LowWater, first: Place, backTo: Place = first): void {
+  const { priority, arrival } = byPlace(backTo, first) < 0 ? backTo : first;
+  Object.assign(low, { priority, arrival });
+}
+
+function byPlace(a: Place, b: Place): number {
+  const byArrival = a.arrival.length - b.arrival.length || (a.arrival < b.arrival ? -1 : Number(a.arrival > b.arrival));
+  return a.priority - b.priority || byArrival;
 }
 
 /**
  * Sets the marks back to an event that has ended: later ones of its entity, passed over while it ran, may stand before
  * them. Without it such an entity went on only at the next refresh, one event a second.
  */
-export function lookAgainFrom(low: LowWater, { priority, arrival }: ClaimedEvent): void {
-  const before = priority < low.priority || (priority === low.priority && BigInt(arrival) < BigInt(low.arrival));
-  if (before) Object.assign(low, { priority, arrival });
+export function lookAgainFrom(low: LowWater, { priority, arrival }: Place): void {
+  const place = { priority, arrival };
+  if (byPlace(place, low) < 0) Object.assign(low, place);
+  for (const note of low.underway) if (!note.backTo || byPlace(place, note.backTo) < 0) note.backTo = place;
 }
 
 /** Sets the marks back to the beginning, and to the oldest claim that is held or may still be committed. */
@@ -73,7 +88,8 @@ export async function refreshLowWater(client: ClientBase, low: LowWater): Promis
   const { rows } = await client.query<{ claim_xid: string }>(
     `select least(pg_snapshot_xmin(pg_current_snapshot())::text::bigint, (select min(claim_xid) from tds_queue_claims)) as claim_xid`,
   );
-  Object.assign(low, newLowWater(), { claimXid: rows[0]?.claim_xid ?? '0' });
+  low.claimXid = rows[0]?.claim_xid ?? '0';
+  lookAgainFrom(low, BEGINNING);
 }
 
 /**

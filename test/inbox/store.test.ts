@@ -35,8 +35,7 @@ t.test('a repeat whose first is done in the middle of its storing is a new event
   const finishing = {
     async query(statement: pg.QueryConfig) {
       // What a worker does when it completes an event without a version of its own.
-      if (/find stored/.test(statement.name ?? ''))
-        await pool.query(`update tds_inbox_events set dedupe_key = null`);
+      if (/find stored/.test(statement.name ?? '')) await pool.query(`update tds_inbox_events set dedupe_key = null`);
       return pool.query(statement);
     },
   } as pg.Pool;
