@@ -46,7 +46,8 @@ export class Inbox {
   readonly #pool: Pool;
   readonly #log: Logger;
   readonly #options: Required<InboxOptions>;
-  readonly #waiting: Waiting[] = [];
+  #waiting: Waiting[] = [];
+  readonly #entitiesUnderway = new Set<string>();
   #waitingBytes = 0;
   #running = 0;
 
@@ -70,14 +71,29 @@ export class Inbox {
   }
 
   #pump(): void {
-    if (this.#running >= this.#options.concurrency || this.#waiting.length === 0) return;
-    const batch = this.#waiting.splice(0, BATCH);
-    for (const { event } of batch) this.#waitingBytes -= size(event);
+    if (this.#running >= this.#options.concurrency) return;
+    const batch = this.#takeBatch();
+    if (batch.length === 0) return;
+    for (const { event } of batch) this.#entitiesUnderway.add(entityOf(event));
     this.#running += 1;
     this.#store(batch).finally(() => {
+      for (const { event } of batch) this.#entitiesUnderway.delete(entityOf(event));
       this.#running -= 1;
       this.#pump();
     });
+  }
+
+  /** Of an entity that another statement is storing, nothing yet: the later event might be committed first. */
+  #takeBatch(): Waiting[] {
+    const batch: Waiting[] = [];
+    const rest: Waiting[] = [];
+    for (const waiting of this.#waiting) {
+      const takes = batch.length < BATCH && !this.#entitiesUnderway.has(entityOf(waiting.event));
+      (takes ? batch : rest).push(waiting);
+      if (takes) this.#waitingBytes -= size(waiting.event);
+    }
+    this.#waiting = rest;
+    return batch;
   }
 
   async #store(batch: Waiting[]): Promise<void> {
@@ -150,6 +166,9 @@ export class Inbox {
     await this.#store([{ ...waiting, event: { ...waiting.event, record: null, rawBody, quarantineReason } }]);
   }
 }
+
+const entityOf = ({ organizationId, module, entityId, eventId }: Enqueued) =>
+  entityId === null ? eventId : `${organizationId} ${module} ${entityId}`;
 
 const size = (event: Enqueued) => (event.record?.length ?? 0) + (event.rawBody?.length ?? 0);
 
