@@ -94,15 +94,18 @@ if (why) {
     t.ok(rows[0].behind > 0, `${rows[0].behind} of those before it ran after it`);
   });
 
-  t.test('a relay that died is replaced within the 3 s of its claim', async (t) => {
-    const [received, started] = [await redis.received(), performance.now()];
-    await redis.command('set', 'tds:relay', 'a worker that is no more', 'px', '3000');
+  t.test('a relay that died is replaced when its claim runs out', async (t) => {
+    const dead = 'a worker that is no more';
+    await redis.command('set', 'tds:relay', dead, 'px', '3000');
+    await waitFor('another worker to relay', async () => {
+      const relay = await redis.command('get', 'tds:relay');
+      return typeof relay === 'string' && relay !== dead;
+    });
+    const received = await redis.received();
     await waitFor('announcements to be received again', async () => {
-      await fleet.send('while nobody relays');
+      await fleet.send('after nobody relayed');
       return (await redis.received()) > received;
     });
-    const ms = Math.round(performance.now() - started);
-    t.ok(ms > 2000 && ms < 5000, `another worker relays after ${ms} ms`);
     await fleet.settled();
     await fleet.assertExactlyOnce(t);
   });
