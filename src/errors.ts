@@ -106,6 +106,11 @@ export function isDatabaseWeather(error: unknown): boolean {
   });
 }
 
+/** True when the server is up but has no connection for us: others must give theirs up first. */
+export function isOutOfConnections(error: unknown): boolean {
+  return text(error, 'code') === '53300';
+}
+
 /** True when PostgreSQL refused a value itself (bad data, constraint, limit): a neighbour's row may still be fine. */
 export function blamesTheRow(error: unknown): boolean {
   return ['22', '23', '54'].some((sqlStateClass) => text(error, 'code').startsWith(sqlStateClass));

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
-import { blamesTheRow, isDatabaseWeather } from '../errors.ts';
+import { blamesTheRow, isDatabaseWeather, isOutOfConnections } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { type Enqueued, enqueue, findStored } from '../queue/enqueue.ts';
 import type { Delivery, Parsed } from './parse.ts';
@@ -37,6 +37,8 @@ type Waiting = { event: Enqueued; since: number; resolve(accepted: Accepted): vo
 
 const BATCH = 200;
 const RETRY_MS = 100;
+/** A restart is over within seconds; a server without a free connection may stay so: its senders are told sooner. */
+const CROWDED_MS = 1000;
 
 /**
  * The inbox by group commit: deliveries that arrive while a statement is on its way share the next one, and each is
@@ -128,8 +130,8 @@ export class Inbox {
           batch.map(({ event }) => event),
         );
       } catch (error) {
-        const oldest = batch[0]?.since ?? 0;
-        if (!isDatabaseWeather(error) || Date.now() - oldest > this.#options.timeoutMs) throw error;
+        const patienceMs = isOutOfConnections(error) ? CROWDED_MS : this.#options.timeoutMs;
+        if (!isDatabaseWeather(error) || Date.now() - (batch[0]?.since ?? 0) > patienceMs) throw error;
         this.#log.warn({ component: 'inbox', events: batch.length, error }, 'storing deliveries failed, trying again');
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
