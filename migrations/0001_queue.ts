@@ -19,10 +19,8 @@ create table tds_inbox_events (
   dedupe_key uuid unique,
   received_at timestamptz not null default now(),
   processed_at timestamptz,
-  version timestamptz,
   processed boolean not null default false,
   versioned boolean not null default false,
-  source text not null check (source in ('webhook', 'pull', 'operator')),
   organization_id text not null,
   module text,
   action text,
@@ -33,14 +31,16 @@ create table tds_inbox_events (
 
 comment on column tds_inbox_events.event_id is 'equals the id of its first tds_sync_queue row';
 comment on column tds_inbox_events.dedupe_key is 'null as soon as a byte-identical delivery would be a new event';
-comment on column tds_inbox_events.version is 'last_modified_time, updated_time or created_time of the record';
 
 create table tds_inbox_payloads (
   event_id uuid primary key,
+  version timestamptz,
+  source text not null check (source in ('webhook', 'pull', 'operator')),
   payload json,
   raw_body bytea,
   request jsonb not null
 );
+comment on column tds_inbox_payloads.version is 'last_modified_time, updated_time or created_time of the record';
 comment on column tds_inbox_payloads.payload is 'the record as JSON text: json keeps every digit as sent';
 comment on column tds_inbox_payloads.request is 'how it arrived; POST and application/json go without saying';
 comment on column tds_inbox_payloads.raw_body is 'the bytes as received, where payload is not simply a part of them';
@@ -116,9 +116,11 @@ create table tds_queue_claims (
   worker_id uuid not null,
   queue_ids uuid[] not null,
   entity_keys bigint[] not null,
-  claimed_at timestamptz not null default now(),
+  claimed_at timestamptz not null default statement_timestamp(),
   primary key (claim_xid, lease)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+-- Up to 500 ids each: compressing them costs more than their WAL.
+alter table tds_queue_claims alter queue_ids set storage external, alter entity_keys set storage external;
 comment on table tds_queue_claims is 'what is being processed, one row per lease';
 
 create table tds_workers (

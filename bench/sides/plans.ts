@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { inTransaction, kyselyOver } from '../../src/db/transaction.ts';
-import { type ClaimOptions, claim, newLowWater } from '../../src/queue/claim.ts';
-import { finish } from '../../src/queue/finish.ts';
+import { type ClaimOptions, claim } from '../../src/queue/claim.ts';
+import { completeSet } from '../../src/queue/complete.ts';
 import { queueStats } from '../../src/queue/inspect.ts';
+import { newLowWater } from '../../src/queue/low-water.ts';
 import { rescue } from '../../src/queue/rescue.ts';
-import { transition } from '../../src/queue/state.ts';
 import { open, settle } from '../engine.ts';
 import { explainingPool, type Plan } from '../explain.ts';
 import { addPending } from '../history.ts';
@@ -25,21 +25,21 @@ side<{ url: string; pending: number }, Record<string, Plan>>(async ({ url, pendi
   await inTransaction(explaining, async (client) => {
     await queueStats(kyselyOver((text, values) => client.query(text, values)));
     const events = await claim(client, newLowWater(), ONE);
-    const end = transition(0, { kind: 'succeeded', label: 'applied' }, POLICY);
-    await finish(
-      client,
-      WORKER,
-      events.map((event) => ({ event, transition: end, durationMs: 1 })),
-    );
+    await completeSet(client, WORKER, { events, labels: new Map([[WORKER, 'applied']]), durationMs: 1 });
   });
   await inTransaction(explaining, (client) => claim(client, newLowWater(), { ...ONE, limit: 500 }));
   const hot = [...plans];
   await loseWorker(pool);
   plans.length = 0;
   await rescue(onlyOnce(explaining), POLICY, 30).catch((error) => error === ENOUGH || Promise.reject(error));
-  const named = { 'queue-stats': hot[0], 'claim of 1': hot[1], 'finish of 1': hot[2], 'claim of 500': hot[3] };
-  const rescued = { 'rescue: dead worker': plans[0], 'rescue: its events': plans[1], 'rescue: give back': plans[2] };
-  return { ...named, ...rescued } as Record<string, Plan>;
+  const [stats, claimOne, letGo, complete, claimSet] = hot;
+  const named = { 'queue-stats': stats, 'claim of 1': claimOne, 'let go of 1': letGo, 'complete 1': complete };
+  const [dead, leases, mark, events, giveBack] = plans;
+  const rescued = {
+    ...{ 'rescue: dead worker': dead, 'rescue: its leases': leases, 'rescue: mark': mark },
+    ...{ 'rescue: its events': events, 'rescue: give back': giveBack },
+  };
+  return { ...named, 'claim of 500': claimSet, ...rescued } as Record<string, Plan>;
 });
 
 const ENOUGH = new Error('one rescue is explained');

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { inTransaction } from '../../src/db/transaction.ts';
-import { claim, type LowWater, newLowWater } from '../../src/queue/claim.ts';
-import { finish } from '../../src/queue/finish.ts';
-import { transition } from '../../src/queue/state.ts';
+import { claim } from '../../src/queue/claim.ts';
+import { completeSet } from '../../src/queue/complete.ts';
+import { type LowWater, newLowWater } from '../../src/queue/low-water.ts';
 import { fill, open, settle } from '../engine.ts';
 import { explainingPool, type Plan } from '../explain.ts';
 import { side } from '../side.ts';
@@ -12,7 +12,6 @@ import { side } from '../side.ts';
 export type Snapshot = { before: Plan; after: Plan; fromStart: Plan };
 
 const BATCH = 500;
-const POLICY = { maxAttempts: 3, baseSeconds: 1, maxSeconds: 10 };
 const WORKER = randomUUID();
 const OPTIONS = { workerId: WORKER, siblings: 'together', withPayload: true } as const;
 
@@ -46,15 +45,10 @@ async function explainClaim(pool: pg.Pool, low: LowWater): Promise<Plan> {
 
 /** Claims and finishes until nothing is left, moving the low-water marks as a worker does. */
 async function pass(pool: pg.Pool, low: LowWater): Promise<void> {
-  const end = transition(0, { kind: 'succeeded', label: null }, POLICY);
   for (let left = true; left; ) {
     left = await inTransaction(pool, async (client) => {
       const events = await claim(client, low, { ...OPTIONS, limit: BATCH });
-      await finish(
-        client,
-        WORKER,
-        events.map((event) => ({ event, transition: end, durationMs: 1 })),
-      );
+      if (events.length > 0) await completeSet(client, WORKER, { events, labels: new Map(), durationMs: 1 });
       return events.length > 0;
     });
   }

@@ -34,10 +34,8 @@ export type InboxEvents = {
   dedupe_key: Optional<string>;
   received_at: GeneratedTimestamp;
   processed_at: OptionalTimestamp;
-  version: OptionalTimestamp;
   processed: Generated<boolean>;
   versioned: Generated<boolean>;
-  source: 'webhook' | 'pull' | 'operator';
   organization_id: string;
   module: Optional<string>;
   action: Optional<string>;
@@ -48,6 +46,8 @@ export type InboxEvents = {
 
 export type InboxPayloads = {
   event_id: string;
+  version: OptionalTimestamp;
+  source: 'webhook' | 'pull' | 'operator';
   payload: Json;
   raw_body: Optional<Buffer>;
   request: ColumnType<Record<string, string | null>, string, string>;

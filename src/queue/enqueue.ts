@@ -94,15 +94,15 @@ with input as materialized (
     source text, organization_id text, module text, action text, entity_id text, event_type text, reason text,
     record_at int, record_length int, body_at int, body_length int, request jsonb)),
 fresh as (
-  insert into tds_inbox_events (event_id, dedupe_key, version, versioned, source, organization_id, module, action,
-    entity_id, event_type, quarantine_reason)
-  select event_id, dedupe_key, case when version > now() + interval '5 minutes' then now() else version end, versioned,
-    source, organization_id, module, action, entity_id, event_type, reason
+  insert into tds_inbox_events (event_id, dedupe_key, versioned, organization_id, module, action, entity_id, event_type,
+    quarantine_reason)
+  select event_id, dedupe_key, versioned, organization_id, module, action, entity_id, event_type, reason
   from input on conflict do nothing
   returning event_id),
 payloads as (
-  insert into tds_inbox_payloads (event_id, payload, raw_body, request)
-  select event_id, convert_from(substr($2::bytea, record_at, record_length), 'UTF8')::json,
+  insert into tds_inbox_payloads (event_id, source, version, payload, raw_body, request)
+  select event_id, source, case when version > now() + interval '5 minutes' then now() else version end,
+    convert_from(substr($2::bytea, record_at, record_length), 'UTF8')::json,
     substr($2::bytea, body_at, body_length), request
   from input join fresh using (event_id)),
 queued as (

@@ -26,11 +26,11 @@ export class ClaimedEvent {
   readonly quarantineReason: string | null;
   #payload: unknown;
 
-  constructor(row: ClaimedRow) {
+  constructor(row: ClaimedRow, lease = row[14]) {
     this.id = row[0];
-    this.eventId = row[1];
+    this.eventId = row[1] ?? row[0];
     this.claimXid = row[13];
-    this.lease = row[14];
+    this.lease = lease;
     this.organizationId = row[2];
     this.eventType = row[3];
     this.entityId = row[4];
@@ -74,7 +74,8 @@ export class ClaimedEvent {
 /** The columns in the order in which they are selected, all as text. */
 export type ClaimedRow = [
   id: string,
-  eventId: string,
+  /** Null: the same as `id`. */
+  eventId: string | null,
   organizationId: string,
   eventType: string,
   entityId: string | null,
@@ -90,4 +91,19 @@ export type ClaimedRow = [
   lease: string,
   quarantineReason: string | null,
   entityKey: string,
+  /** Only claim-set.ts. */
+  mixed?: string,
 ];
+
+/**
+ * Of a claimed queue row `c` and its payload `p`: the columns of `ClaimedRow` from id to receivedMs. The inbox row of a
+ * first attempt says nothing that these two do not, so it is read only for a replay.
+ */
+export const EVENT_COLUMNS = `
+  c.id, nullif(c.event_id, c.id), c.organization_id, c.event_type, c.entity_id, c.arrival, c.priority, c.attempt_count,
+  c.dead_letter_id, p.source, date_part('epoch', p.version) * 1000, date_part('epoch', case when c.id = c.event_id
+    then c.queued_at else (select received_at from tds_inbox_events where event_id = c.event_id) end) * 1000`;
+
+/** Why a retried dead letter had been quarantined, if it was. */
+export const QUARANTINE_REASON = `case when c.dead_letter_id is not null
+  then (select quarantine_reason from tds_inbox_events where event_id = c.event_id) end`;

@@ -34,15 +34,18 @@ export async function finish(
   if (lost > 0) throw new StaleLease(lost);
 }
 
-/** Gives up the claims of these events, whatever became of them: their entities are free again. */
-export async function letGo(client: ClientBase, events: ClaimedEvent[]): Promise<void> {
+/** Gives up the claims of these events: their entities are free again. Returns when each was made that we still had. */
+export async function letGo(client: ClientBase, events: ClaimedEvent[]): Promise<{ claimed_at: string }[]> {
   const held = claimsOf(events);
-  await client.query({
-    name: 'let go',
-    text: `delete from tds_queue_claims c using unnest($1::bigint[], $2::uuid[]) as held (claim_xid, lease)
-           where c.claim_xid = held.claim_xid and c.lease = held.lease`,
-    values: [held.map((claim) => claim.claimXid), held.map((claim) => claim.lease)],
-  });
+  const { rows } = await client
+    .query<{ claimed_at: string }>({
+      name: 'let go',
+      text: `delete from tds_queue_claims c using unnest($1::bigint[], $2::uuid[]) as held (claim_xid, lease)
+             where c.claim_xid = held.claim_xid and c.lease = held.lease returning c.claimed_at::text`,
+      values: [held.map((claim) => claim.claimXid), held.map((claim) => claim.lease)],
+    })
+    .catch(blameDatabase);
+  return rows;
 }
 
 function claimsOf(events: ClaimedEvent[]): ClaimedEvent[] {

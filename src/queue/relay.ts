@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 import type { Announcement } from './bullmq.ts';
-import { type LowWater, newLowWater, refreshLowWater } from './claim.ts';
+import { type LowWater, newLowWater, refreshLowWater } from './low-water.ts';
 
 /** So many entities stand announced at most: a backlog of millions stays in PostgreSQL and costs Redis 2 MB. */
 export const WINDOW = 2000;
@@ -94,7 +94,7 @@ const ANNOUNCE = `
 (select queue_id || '_' || arrival as turn, arrival, entity_key, priority, null::float8 as delay_ms
  from tds_queue_ready r
  where (priority, arrival) >= ($2::int, $3::bigint) and not alone
-   and entity_key <> all (array(select unnest(entity_keys) from tds_queue_claims where claim_xid >= $4::bigint))
+   and entity_key not in (select unnest(entity_keys) from tds_queue_claims where claim_xid >= $4::bigint)
    and not exists (select from tds_queue_delayed d where d.entity_key = r.entity_key)
    and not (select paused from tds_queue_state)
  order by priority, arrival limit $1)

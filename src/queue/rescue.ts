@@ -2,6 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import { inTransaction } from '../db/transaction.ts';
 import { ClaimedEvent, type ClaimedRow } from './event.ts';
 import { finish } from './finish.ts';
+import { markProcessing } from './mark.ts';
 import type { RetryPolicy } from './retry.ts';
 import { type Outcome, transition } from './state.ts';
 
@@ -66,6 +67,7 @@ async function giveBack(
   judge: (inHand: number) => Outcome,
   policy: RetryPolicy,
 ): Promise<number> {
+  await markProcessing(client, leases ?? (await leasesOf(client, workerId)));
   const events = await lockHeldEvents(client, workerId, leases);
   const outcome = judge(events.length);
   const finished = events.map((event) => ({
@@ -98,6 +100,11 @@ async function orphanedClaims(client: PoolClient, leaseSeconds: number): Promise
     [leaseSeconds],
   );
   return rows[0]?.worker_id;
+}
+
+async function leasesOf(client: PoolClient, workerId: string): Promise<string[]> {
+  const { rows } = await client.query('select lease from tds_queue_claims where worker_id = $1', [workerId]);
+  return rows.map((row) => row.lease);
 }
 
 async function lockHeldEvents(client: PoolClient, workerId: string, leases: string[] | null): Promise<ClaimedEvent[]> {

@@ -3,14 +3,17 @@ import { inTransaction, LazyTransaction } from '../db/transaction.ts';
 import { isContention, isWeather } from '../db/weather.ts';
 import { TaggedError } from '../errors.ts';
 import type { QueuedEvent } from '../handlers/handler.ts';
+import { completeMarked, completeSet } from '../queue/complete.ts';
 import { finish, StaleLease } from '../queue/finish.ts';
 import { transition } from '../queue/state.ts';
 import { admit, TooManyCalls } from './admit.ts';
 import type { Crew } from './crew.ts';
 import { runOnOne, runOnSet } from './run-handlers.ts';
-import { letGoOf, logAttempt, logSet, logStale, outcomeOf, settle } from './settle.ts';
+import { letGoOf, logAttempt, logSet, logStale, markInHand, outcomeOf, settle } from './settle.ts';
 
 const CONTENTION_TRIES = 5;
+/** Most sets are done sooner, and nobody sees whether they were `processing`. */
+const SHOW_AFTER_MS = 100;
 
 /**
  * One event, from claim to outcome: all its handlers, then its completion, in one transaction that begins when a
@@ -72,13 +75,24 @@ export async function executeSet<T>(
   next?: (client: PoolClient) => Promise<T>,
 ): Promise<T | undefined> {
   crew.crash('after_claim');
+  const showing = setTimeout(() => showProcessing(crew, events, signal), SHOW_AFTER_MS);
   try {
-    return await attemptSet(crew, events, signal, { keepClaims: false }, next);
+    return await attemptSet(crew, events, signal, { atOnce: true }, next);
   } catch (error) {
+    clearTimeout(showing);
+    await markInHand(crew, events, signal);
     await endEach(crew, events, signal, error);
     await letGoOf(crew, events, signal);
     return undefined;
+  } finally {
+    clearTimeout(showing);
   }
+}
+
+function showProcessing(crew: Crew, events: QueuedEvent[], signal: AbortSignal): void {
+  markInHand(crew, events, signal).catch((error) =>
+    crew.log.warn({ component: 'worker', error }, 'showing events as processing failed'),
+  );
 }
 
 /** Halves run one after the other: the events of an entity stay in order. */
@@ -90,7 +104,7 @@ async function endEach(crew: Crew, events: QueuedEvent[], signal: AbortSignal, e
   }
   const middle = Math.ceil(events.length / 2);
   for (const half of [events.slice(0, middle), events.slice(middle)]) {
-    await attemptSet(crew, half, signal, { keepClaims: true }).catch((reason) => endEach(crew, half, signal, reason));
+    await attemptSet(crew, half, signal, { atOnce: false }).catch((reason) => endEach(crew, half, signal, reason));
   }
 }
 
@@ -98,27 +112,23 @@ async function attemptSet<T>(
   crew: Crew,
   events: QueuedEvent[],
   signal: AbortSignal,
-  options: { keepClaims: boolean },
+  { atOnce }: { atOnce: boolean },
   next?: (client: PoolClient) => Promise<T>,
 ): Promise<T | undefined> {
   const started = performance.now();
   for (const event of events) refuseQuarantined(event);
   await admit(crew, events);
-  const { ends, result } = await inTransaction(crew.pool, async (client) => {
+  const { completed, result } = await inTransaction(crew.pool, async (client) => {
     const labels = await runOnSet(crew, client, events, signal);
     crew.crash('after_effect');
-    const durationMs = (performance.now() - started) / events.length;
-    const ends = events.map((event) => {
-      const outcome = { kind: 'succeeded', label: labels.get(event.id) ?? null } as const;
-      return { event, transition: transition(event.attemptCount, outcome, crew.policy), durationMs };
-    });
-    await finish(client, crew.workerId, ends, options);
+    const completed = { events, labels, durationMs: (performance.now() - started) / events.length };
+    await (atOnce ? completeSet : completeMarked)(client, crew.workerId, completed);
     const result = await next?.(client);
     crew.crash('before_commit');
-    return { ends, result };
+    return { completed, result };
   });
   crew.crash('after_commit');
-  logSet(crew, ends, performance.now() - started);
+  logSet(crew, completed, performance.now() - started);
   return result;
 }
 

@@ -1,7 +1,8 @@
 import type { PoolClient } from 'pg';
 import { onClient } from '../db/transaction.ts';
 import type { QueuedEvent } from '../handlers/handler.ts';
-import { type ClaimOptions, lookAgainFrom, newLowWater, refreshLowWater } from '../queue/claim.ts';
+import type { ClaimOptions } from '../queue/claim.ts';
+import { lookAgainFrom, newLowWater, refreshLowWater } from '../queue/low-water.ts';
 import { Wakeup } from '../wakeup.ts';
 import { type Crew, Interrupted } from './crew.ts';
 import { executeOne, executeSet, giveBack } from './execute.ts';

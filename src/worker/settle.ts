@@ -4,7 +4,9 @@ import { onClient } from '../db/transaction.ts';
 import { isWeather } from '../db/weather.ts';
 import { classify, isDatabaseWeather } from '../errors.ts';
 import type { QueuedEvent } from '../handlers/handler.ts';
+import type { Completed } from '../queue/complete.ts';
 import { finish, letGo, StaleLease } from '../queue/finish.ts';
+import { markProcessing } from '../queue/mark.ts';
 import { type Outcome, type Transition, transition } from '../queue/state.ts';
 import { type Crew, Interrupted } from './crew.ts';
 
@@ -48,6 +50,12 @@ export async function letGoOf(crew: Crew, events: QueuedEvent[], signal: AbortSi
   await persistently(crew, signal, (client) => letGo(client, events));
 }
 
+/** Has these events stand as `processing`: whoever ends them one by one is fenced by that. */
+export async function markInHand(crew: Crew, events: QueuedEvent[], signal: AbortSignal): Promise<void> {
+  const leases = [...new Set(events.map(({ lease }) => lease))];
+  await persistently(crew, signal, (client) => markProcessing(client, leases));
+}
+
 /**
  * Tries again while the database is away: as long as our lease is alive, nobody else takes these events. Once the
  * work is broken off, one try has to do; then rescue takes over.
@@ -55,11 +63,12 @@ export async function letGoOf(crew: Crew, events: QueuedEvent[], signal: AbortSi
 async function persistently(
   crew: Crew,
   signal: AbortSignal,
-  work: (client: PoolClient) => Promise<void>,
+  work: (client: PoolClient) => Promise<unknown>,
 ): Promise<void> {
   for (let pauseMs = 100; ; pauseMs = Math.min(2000, pauseMs * 2)) {
     try {
-      return await onClient(crew.pool, work);
+      await onClient(crew.pool, work);
+      return;
     } catch (error) {
       if (signal.aborted || !isDatabaseWeather(error)) throw error;
       await sleep(pauseMs);
@@ -90,12 +99,15 @@ export function logAttempt(crew: Crew, event: QueuedEvent, end: Transition, dura
 }
 
 /** A line per event, or one for the set when it is large: 30,000 lines a second would be the slowest part of all. */
-export function logSet(crew: Crew, ends: { event: QueuedEvent; transition: Transition }[], durationMs: number): void {
-  if (ends.length <= LOGGED_ONE_BY_ONE) {
-    for (const { event, transition } of ends) logAttempt(crew, event, transition, durationMs / ends.length);
+export function logSet(crew: Crew, { events, labels }: Completed, durationMs: number): void {
+  if (events.length <= LOGGED_ONE_BY_ONE) {
+    for (const event of events) {
+      const outcome = { kind: 'succeeded', label: labels.get(event.id) ?? null } as const;
+      logAttempt(crew, event, transition(event.attemptCount, outcome, crew.policy), durationMs / events.length);
+    }
     return;
   }
-  const line = { component: 'worker', events: ends.length, first_event_id: ends[0]?.event.eventId };
+  const line = { component: 'worker', events: events.length, first_event_id: events[0]?.eventId };
   crew.log.info({ ...line, duration_ms: Math.round(durationMs) }, 'events completed');
 }
 

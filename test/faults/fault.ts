@@ -1,4 +1,5 @@
 /** What a fault is, and how one round of it runs: load, injection, drain, proof, invariants. */
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitFor } from '../helper.ts';
 import { backlog, checkInvariants, type Tally, usageIsBack } from './invariants.ts';
@@ -76,6 +77,12 @@ export function mixedLoad(world: World, count = DEFAULT_EVENTS): Delivery[] {
   return Array.from({ length: count }, () =>
     delivery({ entityId: String(world.random.int(1, ENTITIES)), fault: { waitMs: world.random.int(1, 40) } }),
   );
+}
+
+/** The same fault where handlers take sets: claimed, completed and fenced another way. */
+export function inSets(fault: Fault): Fault {
+  const workerEnv = { ...fault.world?.workerEnv, HANDLERS_DIR: path.join(import.meta.dirname, 'set-handlers') };
+  return { ...fault, title: `${fault.title}, in sets`, world: { ...fault.world, workerEnv } };
 }
 
 /** A delivery under a key of its own. */

@@ -21,6 +21,20 @@ export const MUTATIONS: Mutation[] = [
     expectRed: true,
   },
   {
+    name: 'fence of sets removed: anybody may complete',
+    fault: 'F04',
+    file: 'src/queue/complete.ts',
+    changes: [
+      { remove: 'if (claims.length < leases.size) throw new StaleLease(completed.events.length);' },
+      {
+        remove: `where q.id = e.id and (q.status = 'processing' and q.lease = e.lease
+    or $6::timestamptz is not null and q.status in ('pending', 'retry'))`,
+        insert: 'where q.id = e.id',
+      },
+    ],
+    expectRed: true,
+  },
+  {
     name: 'stale lease forgiven: no rollback',
     fault: 'F04',
     file: 'src/queue/finish.ts',
@@ -75,7 +89,7 @@ export const MUTATIONS: Mutation[] = [
     changes: [
       {
         remove:
-          'and r.entity_key <> all (array(select unnest(entity_keys) from tds_queue_claims where claim_xid >= $3::bigint))',
+          'and r.entity_key not in (select unnest(entity_keys) from tds_queue_claims where claim_xid >= $3::bigint)',
       },
     ],
     expectRed: true,

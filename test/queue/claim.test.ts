@@ -1,9 +1,9 @@
 import t from 'tap';
 import { inTransaction, onClient } from '../../src/db/transaction.ts';
-import { refreshLowWater } from '../../src/queue/claim.ts';
+import { refreshLowWater } from '../../src/queue/low-water.ts';
 import { Random } from '../faults/random.ts';
 import { testDatabase } from '../helper.ts';
-import { arrive, Claimer } from './engine.ts';
+import { arrive, Claimer, statusOf } from './engine.ts';
 
 const { pool } = await testDatabase(t);
 t.beforeEach(() => pool.query('truncate tds_sync_queue'));
@@ -33,6 +33,48 @@ t.test('a set takes all waiting events of its entities in order, under one lease
   const claimed = await new Claimer(pool).claim({ siblings: 'together' });
   t.strictSame(ids(claimed), all);
   t.equal(new Set(claimed.map((event) => event.lease)).size, 1);
+});
+
+t.test('a set is held by its claim alone: nobody else gets it, and its events stay pending for a moment', async (t) => {
+  const [first = ''] = await arrive(pool, ['a', 'b']);
+  const claimer = new Claimer(pool);
+  const held = await claimer.claim({ siblings: 'together' });
+  t.strictSame(await new Claimer(pool).claim({ siblings: 'together' }), []);
+  t.strictSame(await new Claimer(pool).claim(), []);
+  t.equal(await statusOf(pool, first), 'pending 0');
+  await claimer.mark(held);
+  t.equal(await statusOf(pool, first), 'processing 0');
+  await claimer.end(held);
+  await claimer.mark(held);
+  t.equal(await statusOf(pool, first), 'completed 1', 'marked too late: nothing happens');
+});
+
+t.test('a set takes a lower priority number first, and an urgent event only behind those of its entity', async (t) => {
+  const [a, b, late] = await arrive(pool, ['a', 'b', 'b']);
+  await pool.query('update tds_queue_ready set priority = 0 where queue_id = $1', [late]);
+  const claimer = new Claimer(pool);
+  t.strictSame(ids(await claimer.claim({ siblings: 'together', limit: 1 })), [b]);
+  await onClient(pool, (client) => refreshLowWater(client, claimer.low));
+  t.strictSame(ids(await claimer.claim({ siblings: 'together' })), [a]);
+});
+
+t.test('a set leaves out the entity of a suspect', async (t) => {
+  const [suspect, , innocent] = await arrive(pool, ['a', 'a', 'b']);
+  await pool.query('update tds_queue_ready set alone = true where queue_id = $1', [suspect]);
+  t.strictSame(ids(await new Claimer(pool).claim({ siblings: 'together' })), [innocent]);
+});
+
+t.test('a set does not overtake an event that came back behind the marks', async (t) => {
+  const [old, passed] = await arrive(pool, ['a', 'b']);
+  const [claimer, other] = [new Claimer(pool), new Claimer(pool)];
+  const held = await other.claim({ limit: 1 });
+  await claimer.end(await claimer.claim({ siblings: 'together' }));
+  t.equal(await statusOf(pool, passed ?? ''), 'completed 1', 'the marks have moved on');
+  const [next] = await arrive(pool, ['a']);
+  await other.end(held, { kind: 'released' });
+  t.strictSame(await claimer.claim({ siblings: 'together' }), []);
+  await onClient(pool, (client) => refreshLowWater(client, claimer.low));
+  t.strictSame(ids(await claimer.claim({ siblings: 'together' })), [old, next]);
 });
 
 t.test('an event that waits for its retry holds up its entity, and no other', async (t) => {

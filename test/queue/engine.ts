@@ -3,10 +3,13 @@ import { randomUUID } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
 import { inTransaction, onClient } from '../../src/db/transaction.ts';
 import { newEventId } from '../../src/inbox/uuid.ts';
-import { type ClaimOptions, claim, type LowWater, newLowWater } from '../../src/queue/claim.ts';
+import { type ClaimOptions, claim } from '../../src/queue/claim.ts';
+import { completeSet } from '../../src/queue/complete.ts';
 import { type Enqueued, enqueue } from '../../src/queue/enqueue.ts';
 import type { ClaimedEvent } from '../../src/queue/event.ts';
 import { finish } from '../../src/queue/finish.ts';
+import { type LowWater, newLowWater } from '../../src/queue/low-water.ts';
+import { markProcessing } from '../../src/queue/mark.ts';
 import type { RetryPolicy } from '../../src/queue/retry.ts';
 import { type Outcome, transition } from '../../src/queue/state.ts';
 
@@ -36,28 +39,42 @@ export class Claimer {
   readonly workerId: string;
   readonly low: LowWater = newLowWater();
   readonly #pool: Pool;
+  readonly #ofSets = new WeakSet<ClaimedEvent>();
 
   constructor(pool: Pool, workerId: string = randomUUID()) {
     this.#pool = pool;
     this.workerId = workerId;
   }
 
-  claim(options: Partial<ClaimOptions> = {}): Promise<ClaimedEvent[]> {
+  async claim(options: Partial<ClaimOptions> = {}): Promise<ClaimedEvent[]> {
     const all = { workerId: this.workerId, limit: 10, siblings: 'each', withPayload: false, ...options } as const;
-    return onClient(this.#pool, (client) => claim(client, this.low, all));
+    const events = await onClient(this.#pool, (client) => claim(client, this.low, all));
+    if (all.siblings === 'together') for (const event of events) this.#ofSets.add(event);
+    return events;
   }
 
-  /** Ends events in one transaction; `effects` run in it before. */
+  /** Ends events in one transaction, as the worker does for sets and for single events; `effects` run in it before. */
   end(events: ClaimedEvent[], outcome: Outcome = SUCCESS, effects?: (client: PoolClient) => Promise<unknown>) {
     return inTransaction(this.#pool, async (client) => {
       await effects?.(client);
+      const isSet = events.every((event) => this.#ofSets.has(event));
+      if (isSet && outcome.kind === 'succeeded') {
+        const labels = new Map(events.map(({ id }) => [id, outcome.label ?? '']));
+        return completeSet(client, this.workerId, { events, labels, durationMs: 1 });
+      }
+      if (isSet) await this.mark(events);
       const ends = events.map((event) => ({
         event,
         transition: transition(event.attemptCount, outcome, POLICY),
         durationMs: 1,
       }));
-      await finish(client, this.workerId, ends);
+      return finish(client, this.workerId, ends);
     });
+  }
+
+  /** Shows events of a set as processing. */
+  mark(events: ClaimedEvent[]): Promise<void> {
+    return onClient(this.#pool, (client) => markProcessing(client, [...new Set(events.map(({ lease }) => lease))]));
   }
 }
 

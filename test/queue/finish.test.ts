@@ -44,6 +44,29 @@ t.test('one stale event of a set undoes the whole set', async (t) => {
   t.equal(await statusOf(pool, held[1]?.id ?? ''), 'processing 0');
 });
 
+t.test('a set is completed as its events would be one by one', async (t) => {
+  await arrive(pool, ['a', 'b']);
+  const [one, set] = [new Claimer(pool), new Claimer(pool)];
+  await one.end(await one.claim({ limit: 1 }));
+  await set.end(await set.claim({ siblings: 'together' }));
+  const { rows } = await pool.query(`
+    select q.status, attempt_count, q.outcome, q.started_at is null as not_started, q.lease is null as no_lease,
+      suspect, q.error_tag, l.status as log_status, l.attempt, l.outcome as log_outcome, l.duration_ms, processed
+    from tds_sync_queue q join tds_sync_logs l on l.queue_id = q.id join tds_inbox_events using (event_id)`);
+  t.equal(rows.length, 2);
+  t.strictSame(rows[0], rows[1]);
+});
+
+t.test('a set whose claim is gone cannot be completed, and one that was marked meanwhile can', async (t) => {
+  await arrive(pool, ['a', 'b']);
+  const claimer = new Claimer(pool);
+  const held = await claimer.claim({ siblings: 'together' });
+  await claimer.mark(held);
+  await claimer.end(held);
+  t.equal(await statusOf(pool, held[0]?.id ?? ''), 'completed 1');
+  await t.rejects(claimer.end(held), { name: 'StaleLease' });
+});
+
 t.test('three failures make a dead letter that keeps the payload', async (t) => {
   const [id = ''] = await arrive(pool, ['a']);
   for (const expected of ['retry 1', 'retry 2', 'dead_letter 3']) {

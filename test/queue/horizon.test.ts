@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { ClientBase } from 'pg';
 import t from 'tap';
 import { onClient } from '../../src/db/transaction.ts';
-import { claim, type LowWater, newLowWater } from '../../src/queue/claim.ts';
+import { claim } from '../../src/queue/claim.ts';
+import { type LowWater, newLowWater } from '../../src/queue/low-water.ts';
 import { testDatabase } from '../helper.ts';
 import { arrive, Claimer } from './engine.ts';
 

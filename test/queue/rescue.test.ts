@@ -30,6 +30,17 @@ t.test('neighbours of a crash are suspected and not charged', async (t) => {
   t.strictSame(await new Claimer(pool).claim(), [], 'they do not run among others');
 });
 
+t.test('a set that nobody has marked yet is rescued, and its former owner fenced', async (t) => {
+  const ids = await arrive(pool, ['a', 'b']);
+  const claimer = new Claimer(pool, await registerWorker(pool, -1));
+  const held = await claimer.claim({ siblings: 'together' });
+  t.match(await rescueAll(), [{ events: 2 }]);
+  for (const id of ids) t.equal(await statusOf(pool, id), 'pending 0');
+  await t.rejects(claimer.end(held), { name: 'StaleLease' });
+  const suspect = await new Claimer(pool).claim({ alone: true, limit: 1 });
+  t.equal(suspect[0]?.id, ids[0]);
+});
+
 t.test('the third crash of an event that was alone makes a dead letter', async (t) => {
   const [id = ''] = await arrive(pool, ['a']);
   for (const expected of ['pending 1', 'pending 2', 'dead_letter 3']) {

@@ -227,6 +227,17 @@ t.test('a set that fails comes again in halves until the culprit is alone', asyn
   t.equal(rows[0].n, 0);
 });
 
+t.test('a set that takes longer than a moment shows as processing', async (t) => {
+  const [id = ''] = await arrive(pool, ['a']);
+  const handleBatch = async () => {
+    await waitFor('the event to show as processing', async () => (await statusOf(pool, id)) === 'processing 0');
+    return undefined;
+  };
+  const crew = testCrew(pool, [{ handleBatch }]);
+  await executeSet(crew, await new Claimer(pool, crew.workerId).claim({ siblings: 'together' }), never);
+  t.equal(await statusOf(pool, id), 'completed 1');
+});
+
 t.test('an interrupted event is given back uncharged', async (t) => {
   const controller = new AbortController();
   const { Interrupted } = await import('../../src/worker/crew.ts');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { waitFor } from '../../helper.ts';
 import type { Child } from '../child.ts';
-import { delivery, type Fault, lasting, mixedLoad } from '../fault.ts';
+import { delivery, type Fault, inSets, lasting, mixedLoad } from '../fault.ts';
 import { LEASE_SECONDS, RESCUE_MS, type World } from '../world.ts';
 
 const STALE = 'stale write rejected: the lease was lost';
@@ -160,6 +160,7 @@ export const kills: Fault[] = [
   suspended,
   herdKilled,
   starved,
+  ...[workerKilled, ...crashPoints, zombie].map(inSets),
 ];
 
 function slow(world: World, fault: object = { waitMs: 1500 }) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import pg from 'pg';
 import { waitFor } from '../../helper.ts';
-import { delivery, type Fault, lasting, mixedLoad } from '../fault.ts';
+import { delivery, type Fault, inSets, lasting, mixedLoad } from '../fault.ts';
 import type { Answer, Entry } from '../sender.ts';
 import type { World } from '../world.ts';
 
@@ -188,6 +188,8 @@ export const postgres: Fault[] = [
   locked,
   readOnly,
   listenerKilled,
+  inSets(terminated),
+  inSets(restarted),
 ];
 
 /** After the weather has cleared, an event sent now is done within 5 s. */
