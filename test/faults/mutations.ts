@@ -1,6 +1,6 @@
 /**
  * `npm run test:mutations [-- word]`: who watches the watchmen? Removes one protection at a time from a copy of the source and
- * runs the fault it protects from. The fault must turn red; a protection whose text is no longer found is a failure
+ * runs the fault, or test file, that watches over it. That must turn red; a protection whose text is no longer found is a failure
  * too, because then this proves nothing.
  */
 import { spawnSync } from 'node:child_process';
@@ -62,9 +62,10 @@ function mutate(file: string, { changes }: Mutation): string | undefined {
 }
 
 function runFault(copy: string, { fault, seeds = '1', expectRed }: Mutation): { red: boolean; why: string } {
-  const args = ['test/faults/main.ts', '--only', fault, '--seed', seeds, '--stop-at-first-failure'];
+  const rounds = ['test/faults/main.ts', '--only', fault, '--seed', seeds, '--stop-at-first-failure'];
+  const args = fault.endsWith('.test.ts') ? [fault] : rounds;
   const { status, stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8', timeout: LIMIT_MS });
   if (status === null) return { red: !expectRed, why: 'no verdict in time' };
-  const failure = stdout.split('\n').findLast((line) => line.includes(' seed '));
+  const failure = stdout.split('\n').findLast((line) => / seed |^not ok/.test(line));
   return { red: status !== 0, why: failure ?? '' };
 }
