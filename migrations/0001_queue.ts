@@ -25,7 +25,6 @@ create table tds_inbox_events (
   module text,
   action text,
   entity_id text,
-  event_type text not null,
   quarantine_reason text
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
@@ -38,11 +37,13 @@ create table tds_inbox_payloads (
   source text not null check (source in ('webhook', 'pull', 'operator')),
   payload json,
   raw_body bytea,
-  request jsonb not null
+  ip text,
+  user_agent text,
+  request jsonb
 );
 comment on column tds_inbox_payloads.version is 'last_modified_time, updated_time or created_time of the record';
 comment on column tds_inbox_payloads.payload is 'the record as JSON text: json keeps every digit as sent';
-comment on column tds_inbox_payloads.request is 'how it arrived; POST and application/json go without saying';
+comment on column tds_inbox_payloads.request is 'what was unusual: another path than /webhooks/zoho-books/<organization>/<module>/<action>, method or content type';
 comment on column tds_inbox_payloads.raw_body is 'the bytes as received, where payload is not simply a part of them';
 `;
 
@@ -154,10 +155,10 @@ create table tds_queue_state (
 insert into tds_queue_state default values;
 `;
 
+// No key: nothing refers to a log row, and a number each would cost a sequence and 16 bytes of WAL per attempt.
 // BRIN on created_at: purge and time windows at a hundredth of a b-tree's size; rows arrive in time order.
 const LOGS = `
 create table tds_sync_logs (
-  id bigint generated always as identity,
   queue_id uuid not null,
   worker_id uuid,
   created_at timestamptz not null default now(),
@@ -166,9 +167,9 @@ create table tds_sync_logs (
   status text not null check (status in ('completed', 'retry', 'dead_letter', 'released', 'crashed')),
   outcome text,
   error_tag text,
-  error_message text,
-  primary key (queue_id, id)
+  error_message text
 ) with (autovacuum_vacuum_insert_scale_factor = 0.1);
+create index tds_sync_logs_queue_id on tds_sync_logs (queue_id);
 create index tds_sync_logs_created_at on tds_sync_logs using brin (created_at) with (autosummarize = on);
 
 create table tds_processing_totals (

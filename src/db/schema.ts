@@ -40,7 +40,6 @@ export type InboxEvents = {
   module: Optional<string>;
   action: Optional<string>;
   entity_id: Optional<string>;
-  event_type: string;
   quarantine_reason: Optional<string>;
 };
 
@@ -50,7 +49,9 @@ export type InboxPayloads = {
   source: 'webhook' | 'pull' | 'operator';
   payload: Json;
   raw_body: Optional<Buffer>;
-  request: ColumnType<Record<string, string | null>, string, string>;
+  ip: Optional<string>;
+  user_agent: Optional<string>;
+  request: ColumnType<Record<string, string> | null, string | null | undefined, string | null>;
 };
 
 export type SyncQueue = {
@@ -125,7 +126,6 @@ export type Workers = {
 };
 
 export type SyncLogs = {
-  id: Generated<string>;
   queue_id: string;
   worker_id: Optional<string>;
   created_at: GeneratedTimestamp;

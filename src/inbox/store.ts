@@ -175,16 +175,15 @@ const entityOf = ({ organizationId, module, entityId, eventId }: Enqueued) =>
 const size = (event: Enqueued) => (event.record?.length ?? 0) + (event.rawBody?.length ?? 0);
 
 function toEnqueued({ parsed, body, contentType, method, path, userAgent, ip }: Arrival): Enqueued {
+  const { organizationId, module, action, entityId } = parsed.kind === 'delivery' ? parsed.delivery : parsed;
   // Only what is unusual: this is stored with every event.
-  const request = {
-    path,
+  const unusual = {
+    ...(path !== `/webhooks/zoho-books/${organizationId}/${module}/${action}` && { path }),
     ...(method !== 'POST' && { method }),
     ...(contentType !== 'application/json' && { content_type: contentType }),
-    ...(userAgent && { user_agent: userAgent }),
-    ...(ip && { ip }),
   };
-  if (parsed.kind === 'delivery') return { ...fromDelivery(parsed.delivery, body), request };
-  const { organizationId, module, action, entityId, reason } = parsed;
+  const request = { ip, userAgent: userAgent || null, request: Object.keys(unusual).length > 0 ? unusual : null };
+  if (parsed.kind === 'delivery') return { ...fromDelivery(parsed.delivery, body), ...request };
   return {
     eventId: newEventId(),
     dedupeKey: dedupeKey(null, organizationId, module, action, body),
@@ -196,14 +195,14 @@ function toEnqueued({ parsed, body, contentType, method, path, userAgent, ip }: 
     action,
     entityId,
     eventType: `${module ?? 'unknown'}.${action ?? 'received'}`,
-    quarantineReason: reason,
+    quarantineReason: parsed.reason,
     record: null,
     rawBody: body,
-    request,
+    ...request,
   };
 }
 
-function fromDelivery(delivery: Delivery, body: Buffer): Omit<Enqueued, 'request'> {
+function fromDelivery(delivery: Delivery, body: Buffer): Omit<Enqueued, 'ip' | 'userAgent' | 'request'> {
   const record = Buffer.from(delivery.record);
   const { organizationId, module, action, entityId, eventType, version, versioned } = delivery;
   // The bytes as received are worth keeping where they say more than the record with a wrapper around it.

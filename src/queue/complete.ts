@@ -47,7 +47,7 @@ async function complete(
 // What state.ts says of an event that succeeded, and finish.ts writes, without all that may happen to others.
 const COMPLETE = `
 with completed as (
-  update tds_sync_queue q set status = 'completed', attempt_count = q.attempt_count + 1, lease = e.lease,
+  update tds_sync_queue q set status = 'completed', attempt_count = q.attempt_count + 1, lease = null,
     started_at = coalesce($6::timestamptz, q.started_at), completed_at = statement_timestamp(),
     suspect = false, outcome = e.outcome, error_tag = null, error_message = null
   from unnest($2::uuid[], $3::uuid[], $4::text[]) as e (id, lease, outcome)

@@ -17,7 +17,10 @@ export type Enqueued = {
   /** The record as JSON text that jsonb accepts; null when quarantined. */
   record: Buffer | null;
   rawBody: Buffer | null;
-  request: Record<string, string | null>;
+  ip: string | null;
+  userAgent: string | null;
+  /** What was unusual about the request: path, method, content_type. */
+  request: Record<string, string> | null;
 };
 
 /**
@@ -79,6 +82,8 @@ function parameters(events: Enqueued[]): unknown[] {
     record_length: event.record?.length ?? 0,
     body_at: place(event.rawBody),
     body_length: event.rawBody?.length ?? 0,
+    ip: event.ip,
+    user_agent: event.userAgent,
     request: event.request,
   }));
   return [JSON.stringify(rows), Buffer.concat(bytes)];
@@ -92,18 +97,18 @@ const ENQUEUE = `
 with input as materialized (
   select * from json_to_recordset($1::json) as e (n int, event_id uuid, dedupe_key uuid, versioned boolean, version timestamptz,
     source text, organization_id text, module text, action text, entity_id text, event_type text, reason text,
-    record_at int, record_length int, body_at int, body_length int, request jsonb)),
+    record_at int, record_length int, body_at int, body_length int, ip text, user_agent text, request jsonb)),
 fresh as (
-  insert into tds_inbox_events (event_id, dedupe_key, versioned, organization_id, module, action, entity_id, event_type,
+  insert into tds_inbox_events (event_id, dedupe_key, versioned, organization_id, module, action, entity_id,
     quarantine_reason)
-  select event_id, dedupe_key, versioned, organization_id, module, action, entity_id, event_type, reason
+  select event_id, dedupe_key, versioned, organization_id, module, action, entity_id, reason
   from input on conflict do nothing
   returning event_id),
 payloads as (
-  insert into tds_inbox_payloads (event_id, source, version, payload, raw_body, request)
+  insert into tds_inbox_payloads (event_id, source, version, payload, raw_body, ip, user_agent, request)
   select event_id, source, case when version > now() + interval '5 minutes' then now() else version end,
     convert_from(substr($2::bytea, record_at, record_length), 'UTF8')::json,
-    substr($2::bytea, body_at, body_length), request
+    substr($2::bytea, body_at, body_length), ip, user_agent, request
   from input join fresh using (event_id)),
 queued as (
   insert into tds_sync_queue (id, event_id, entity_key, organization_id, event_type, entity_id, status, error_tag, error_message)

@@ -80,10 +80,10 @@ finished as (
     run_at = case when e.delay > 0 then statement_timestamp() + e.delay * interval '1 second' else q.run_at end,
     started_at = case when e.status = 'pending' then null else q.started_at end,
     completed_at = case when e.status = 'completed' then statement_timestamp() end,
-    suspect = e.suspect, outcome = e.outcome, error_tag = e.error_tag, error_message = e.error_message
+    suspect = e.suspect, lease = null, outcome = e.outcome, error_tag = e.error_tag, error_message = e.error_message
   from ends e where q.id = e.id and q.status = 'processing' and q.lease = e.lease
   returning q.id, q.event_id, q.organization_id, q.event_type, q.entity_id, q.dead_letter_id, q.attempt_count,
-            q.status, q.outcome, q.error_tag, q.error_message, e.duration_ms, e.log, e.charge, q.lease),
+            q.status, q.outcome, q.error_tag, q.error_message, e.duration_ms, e.log, e.charge),
 logged as (
   insert into tds_sync_logs (queue_id, worker_id, created_at, duration_ms, attempt, status, outcome, error_tag, error_message)
   select id, $1, statement_timestamp(), duration_ms, attempt_count + 1 - charge, log, outcome, error_tag, error_message

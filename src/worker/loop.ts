@@ -17,14 +17,14 @@ export type LoopOptions = {
 };
 
 const LANES = 2;
-const BATCH = 500;
+const BATCH = 1000;
 const POLL_MS = 1000;
 const AFTER_ERROR_MS = 500;
 
 /**
  * How often and how much: claims events while there are any, hands them to execute.ts, and sleeps in between.
  *
- * Where every handler takes sets, two lanes claim sets of 500, each finishing one and claiming the next in one
+ * Where every handler takes sets, two lanes claim sets of 1,000, each finishing one and claiming the next in one
  * transaction: while PostgreSQL works for one lane, Node works for the other. Otherwise one lane claims one event per
  * slot ahead, each under a lease of its own; those whose turn does not come before a shutdown are given back.
  */

@@ -121,10 +121,10 @@ export const http: Table = {
     send: (at) => post(at, { body, headers: { 'x-forwarded-for': '203.0.113.9', 'x-forwarded-proto': 'https' } }),
     ...harmless,
     async also(t, { system }, [answer]) {
-      const { rows } = await system.pool.query('select request from tds_inbox_payloads where event_id = $1', [
+      const { rows } = await system.pool.query('select ip from tds_inbox_payloads where event_id = $1', [
         JSON.parse(answer?.text ?? '').event_id,
       ]);
-      t.equal(rows[0]?.request.ip, '127.0.0.1', 'the peer is who it is');
+      t.equal(rows[0]?.ip, '127.0.0.1', 'the peer is who it is');
     },
   },
   H30: {

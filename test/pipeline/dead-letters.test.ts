@@ -57,7 +57,9 @@ t.test('a handler that fails three times makes a dead letter', async (t) => {
   await deliver(system, { to: '/60', body: sampleBody('bill.webhook') });
   await settled(system);
   t.match(await recentEvent(event_id), { status: 'dead_letter', attempt_count: 3, error_message: 'no such warehouse' });
-  const logs = await system.pool.query('select status from tds_sync_logs where queue_id = $1 order by id', [event_id]);
+  const logs = await system.pool.query('select status from tds_sync_logs where queue_id = $1 order by created_at', [
+    event_id,
+  ]);
   t.same(
     logs.rows.map(({ status }) => status),
     ['retry', 'retry', 'dead_letter'],

@@ -98,7 +98,9 @@ function inboxRow(entityId: string, over: Partial<Enqueued>): Enqueued {
     quarantineReason: null,
     record: Buffer.from(JSON.stringify({ invoice_id: entityId })),
     rawBody: null,
-    request: { method: 'POST' },
+    ip: null,
+    userAgent: null,
+    request: null,
     ...over,
   };
 }
