@@ -25,9 +25,9 @@ const N = 'generate_series(1, $1::int) as n';
 
 const INBOX = `
 insert into tds_inbox_events (event_id, dedupe_key, received_at, processed_at, processed, versioned,
-  organization_id, module, action, entity_id)
+  organization_id, module, action, entity_id, event_type)
 select ${ID}, ${ID}, ${TIME}, ${TIME}, true, true, '600012345', 'invoice', 'updated',
-  (982000000000000000 + n)::text from ${N}`;
+  (982000000000000000 + n)::text, 'invoice.updated' from ${N}`;
 
 const PAYLOADS = `
 insert into tds_inbox_payloads (event_id, source, version, payload)
@@ -58,9 +58,10 @@ with numbers as (
   select n, ('01980000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid as id
   from generate_series($2::int + 1, $2::int + $3::int) as n),
 inbox as (
-  insert into tds_inbox_events (event_id, dedupe_key, versioned, organization_id, module, action, entity_id)
-  select id, id, true, '600012345', 'invoice', 'updated', (983000000000000000 + n)::text
-  from numbers),
+  insert into tds_inbox_events (event_id, dedupe_key, versioned, organization_id, module, action, entity_id,
+    event_type)
+  select id, id, true, '600012345', 'invoice', 'updated', (983000000000000000 + n)::text,
+    'invoice.updated' from numbers),
 payloads as (
   insert into tds_inbox_payloads (event_id, source, version, payload)
   select id, 'webhook', now(), $1::json from numbers)

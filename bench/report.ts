@@ -60,5 +60,7 @@ export function markdown({ date, quick, machine, versions, settings, seconds, ro
     '|---|---|---|---|',
     ...rows.map(line),
     '',
+    'What misses its target says why in [NOTES](NOTES.md).',
+    '',
   ].join('\n');
 }

@@ -25,6 +25,7 @@ create table tds_inbox_events (
   module text,
   action text,
   entity_id text,
+  event_type text not null,
   quarantine_reason text
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 

@@ -40,6 +40,7 @@ export type InboxEvents = {
   module: Optional<string>;
   action: Optional<string>;
   entity_id: Optional<string>;
+  event_type: string;
   quarantine_reason: Optional<string>;
 };
 

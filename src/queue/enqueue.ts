@@ -99,9 +99,9 @@ with input as materialized (
     source text, organization_id text, module text, action text, entity_id text, event_type text, reason text,
     record_at int, record_length int, body_at int, body_length int, ip text, user_agent text, request jsonb)),
 fresh as (
-  insert into tds_inbox_events (event_id, dedupe_key, versioned, organization_id, module, action, entity_id,
+  insert into tds_inbox_events (event_id, dedupe_key, versioned, organization_id, module, action, entity_id, event_type,
     quarantine_reason)
-  select event_id, dedupe_key, versioned, organization_id, module, action, entity_id, reason
+  select event_id, dedupe_key, versioned, organization_id, module, action, entity_id, event_type, reason
   from input on conflict do nothing
   returning event_id),
 payloads as (
