@@ -31,7 +31,7 @@ export type Size = {
 
 export const FULL: Size = {
   turns: 5,
-  jobs: 50_000,
+  jobs: 100_000,
   requests: 20_000,
   arrivals: 200,
   completed: 5_000_000,
