@@ -75,12 +75,17 @@ export async function executeSet<T>(
   next?: (client: PoolClient) => Promise<T>,
 ): Promise<T | undefined> {
   crew.crash('after_claim');
-  const showing = setTimeout(() => showProcessing(crew, events, signal), SHOW_AFTER_MS);
+  let marked: Promise<void> | undefined;
+  // Once, and never behind the end of an event: what waits for its retry would be marked as if it were in hand.
+  const mark = () => {
+    marked ??= markInHand(crew, events, signal);
+    return marked;
+  };
+  const showing = setTimeout(() => mark().catch((error) => warnOfMark(crew, error)), SHOW_AFTER_MS);
   try {
     return await attemptSet(crew, events, signal, { atOnce: true }, next);
   } catch (error) {
-    clearTimeout(showing);
-    await markInHand(crew, events, signal);
+    await mark();
     await endEach(crew, events, signal, error);
     await letGoOf(crew, events, signal);
     return undefined;
@@ -89,10 +94,8 @@ export async function executeSet<T>(
   }
 }
 
-function showProcessing(crew: Crew, events: QueuedEvent[], signal: AbortSignal): void {
-  markInHand(crew, events, signal).catch((error) =>
-    crew.log.warn({ component: 'worker', error }, 'showing events as processing failed'),
-  );
+function warnOfMark(crew: Crew, error: unknown): void {
+  crew.log.warn({ component: 'worker', error }, 'showing events as processing failed');
 }
 
 /** Halves run one after the other: the events of an entity stay in order. */

@@ -238,6 +238,18 @@ t.test('a set that takes longer than a moment shows as processing', async (t) =>
   t.equal(await statusOf(pool, id), 'completed 1');
 });
 
+t.test('a set that fails after it was shown as processing waits for its retry', async (t) => {
+  const [id = ''] = await arrive(pool, ['a']);
+  const handleBatch = async () => {
+    await waitFor('the event to show as processing', async () => (await statusOf(pool, id)) === 'processing 0');
+    throw new Error('not today');
+  };
+  const crew = testCrew(pool, [{ handleBatch }]);
+  await executeSet(crew, await new Claimer(pool, crew.workerId).claim({ siblings: 'together' }), never);
+  t.equal(await statusOf(pool, id), 'retry 1');
+  t.equal((await new Claimer(pool).claim({ siblings: 'together' }))[0]?.id, id, 'it can be claimed again');
+});
+
 t.test('an interrupted event is given back uncharged', async (t) => {
   const controller = new AbortController();
   const { Interrupted } = await import('../../src/worker/crew.ts');
