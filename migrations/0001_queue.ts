@@ -120,8 +120,9 @@ create table tds_queue_claims (
   entity_keys bigint[] not null,
   claimed_at timestamptz not null default statement_timestamp(),
   primary key (claim_xid, lease)
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
--- Up to 500 ids each: compressing them costs more than their WAL.
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,
+  toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 10000);
+-- Up to 1,000 ids each, most of them in the toast table: compressing them costs more than their WAL.
 alter table tds_queue_claims alter queue_ids set storage external, alter entity_keys set storage external;
 comment on table tds_queue_claims is 'what is being processed, one row per lease';
 

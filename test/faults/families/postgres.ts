@@ -46,8 +46,7 @@ const restarted: Fault = {
     for (let restarts = 2; restarts > 0; restarts -= 1) {
       await lasting(world.random.int(300, 900));
       // Right after an answer: what was promised a moment ago must be on the disk.
-      const answered = world.sender.answers.length;
-      await waitFor('the next answer', () => world.sender.answers.length > answered);
+      await world.sender.insist(world.sender.enter(delivery()));
       await world.cluster.restart(world.random.pick(['fast', 'immediate']), world.random.int(0, 1500));
     }
     await readyAgain(world);
