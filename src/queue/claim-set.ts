@@ -35,6 +35,7 @@ export async function claimSet(
 const MIXED = 17;
 
 // not in (select …): PostgreSQL hashes it, `<> all (array)` it searches from end to end.
+// offset 0 keeps both subqueries what they are, index probes: as joins they became scans of all that waits.
 const claimSetSql = (withPayload: boolean) => `
 with head as materialized (
   select r.ctid as tid, r.queue_id, r.entity_key, r.priority, r.arrival from tds_queue_ready r
@@ -42,7 +43,8 @@ with head as materialized (
     and r.entity_key not in (select unnest(entity_keys) from tds_queue_claims where claim_xid >= $3::bigint)
     and not exists (select from tds_queue_delayed d where d.entity_key = r.entity_key)
     and not exists (select from tds_queue_ready passed_over
-                    where passed_over.entity_key = r.entity_key and passed_over.arrival < least($5::bigint, r.arrival))
+                    where passed_over.entity_key = r.entity_key and passed_over.arrival < least($5::bigint, r.arrival)
+                    offset 0)
   order by r.priority, r.arrival limit $2 for update of r skip locked),
 mixed as materialized (
   select min(priority) <> max(priority) or exists (select from tds_queue_ready where alone) or coalesce(
@@ -52,9 +54,10 @@ seen as materialized (
   select max(priority) as priority, max(arrival) as last,
          case when max(priority) = $4::int then $5::bigint else 0 end as first from head),
 contested as (
-  select r.entity_key from seen join tds_queue_ready r
-    on r.priority = seen.priority and r.arrival >= seen.first and r.arrival <= seen.last
-  where r.ctid not in (select tid from head)),
+  select r.entity_key from seen cross join lateral (
+    select q.entity_key, q.ctid as tid from tds_queue_ready q
+    where q.priority = seen.priority and q.arrival >= seen.first and q.arrival <= seen.last offset 0) r
+  where r.tid not in (select tid from head)),
 mine as (
   delete from tds_queue_ready r
   where r.ctid = any (array(select tid from head
