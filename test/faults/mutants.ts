@@ -90,6 +90,8 @@ export const MUTATIONS: Mutation[] = [
       {
         remove:
           'and r.entity_key not in (select unnest(entity_keys) from tds_queue_claims where claim_xid >= $3::bigint)',
+        // The parameter must still be there, or every claim fails for that reason alone.
+        insert: 'and $3::bigint is not null',
       },
     ],
     expectRed: true,
