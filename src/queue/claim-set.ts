@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ClientBase } from 'pg';
-import { ClaimedEvent, type ClaimedRow, EVENT_COLUMNS, QUARANTINE_REASON } from './event.ts';
+import { AS_CLAIMED_ROW, ClaimedEvent, type ClaimedRow, EVENT_COLUMNS, QUARANTINE_REASON } from './event.ts';
 import { byPlace, claimFrom, type LowWater } from './low-water.ts';
 
 /**
@@ -24,8 +24,7 @@ export async function claimSet(
       name: `claim set ${withPayload}`,
       text: claimSetSql(withPayload),
       values: [workerId, limit, low.claimXid, low.priority, low.arrival, lease],
-      rowMode: 'array',
-      types: { getTypeParser: () => (text: string) => text },
+      ...AS_CLAIMED_ROW,
     });
     low.mixed = rows[0]?.[MIXED] === 't';
     return rows[0]?.[0] ? rows.map((row) => new ClaimedEvent(row, lease)).sort(byPlace) : [];

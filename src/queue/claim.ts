@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 import { claimSet } from './claim-set.ts';
-import { ClaimedEvent, type ClaimedRow, EVENT_COLUMNS, QUARANTINE_REASON } from './event.ts';
+import { AS_CLAIMED_ROW, ClaimedEvent, type ClaimedRow, EVENT_COLUMNS, QUARANTINE_REASON } from './event.ts';
 import { byPlace, claimFrom, type LowWater } from './low-water.ts';
 
 export type ClaimOptions = {
@@ -45,8 +45,7 @@ async function claimGenerally(
     name: `claim ${head} ${siblings} ${withPayload}`,
     text: claimSql(head, siblings, withPayload),
     values: [workerId, limit, low.claimXid, ...(head === 'entities' ? [entityKeys] : [low.priority, low.arrival])],
-    rowMode: 'array',
-    types: { getTypeParser: () => (text: string) => text },
+    ...AS_CLAIMED_ROW,
   });
   // Sorted here, not by PostgreSQL, which would carry every payload through the sort.
   return rows.map((row) => new ClaimedEvent(row)).sort(byPlace);

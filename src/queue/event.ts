@@ -1,3 +1,5 @@
+import type { QueryArrayConfig } from 'pg';
+
 /** What a handler sees of an event, and what the worker needs to finish it. One object per claim of an event. */
 export class ClaimedEvent {
   readonly id: string;
@@ -70,6 +72,12 @@ export class ClaimedEvent {
     return `tds-${this.eventId}`;
   }
 }
+
+/** How to ask `pg` for a `ClaimedRow`: no names, nothing converted. */
+export const AS_CLAIMED_ROW: Pick<QueryArrayConfig, 'rowMode' | 'types'> = {
+  rowMode: 'array',
+  types: { getTypeParser: () => (text: string) => text },
+};
 
 /** The columns in the order in which they are selected, all as text. */
 export type ClaimedRow = [

@@ -6,7 +6,8 @@ export type Place = { priority: number; arrival: string };
  * Where the claim starts to look. While another session holds an old snapshot, the index keeps an entry for every
  * event that passed since, and a claim that starts at the beginning reads them all (measured: 650 buffers, not 5).
  * Marks may lag behind but never lead: they are set back for events that return to an old place, also while a claim
- * is under way that did not see them yet.
+ * is under way that did not see them yet. Where priorities differ they may lead until the next refresh, as an event can
+ * be claimed for the sake of a more urgent one behind it; no order depends on them.
  */
 export type LowWater = Place & {
   claimXid: string;

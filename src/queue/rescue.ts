@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { inTransaction } from '../db/transaction.ts';
-import { ClaimedEvent, type ClaimedRow } from './event.ts';
+import { AS_CLAIMED_ROW, ClaimedEvent, type ClaimedRow } from './event.ts';
 import { finish } from './finish.ts';
 import { markProcessing } from './mark.ts';
 import type { RetryPolicy } from './retry.ts';
@@ -115,8 +115,7 @@ async function lockHeldEvents(client: PoolClient, workerId: string, leases: stri
            where c.worker_id = $1 and ($2::uuid[] is null or c.lease = any ($2)) and q.status = 'processing'
            order by q.id for update of q`,
     values: [workerId, leases],
-    rowMode: 'array',
-    types: { getTypeParser: () => (text: string) => text },
+    ...AS_CLAIMED_ROW,
   });
   return rows.map((row) => new ClaimedEvent(row));
 }

@@ -83,7 +83,7 @@ export async function executeSet<T>(
   };
   const showing = setTimeout(() => mark().catch((error) => warnOfMark(crew, error)), SHOW_AFTER_MS);
   try {
-    return await attemptSet(crew, events, signal, { atOnce: true }, next);
+    return await attemptSet(crew, events, signal, completeSet, next);
   } catch (error) {
     await mark();
     await endEach(crew, events, signal, error);
@@ -107,7 +107,7 @@ async function endEach(crew: Crew, events: QueuedEvent[], signal: AbortSignal, e
   }
   const middle = Math.ceil(events.length / 2);
   for (const half of [events.slice(0, middle), events.slice(middle)]) {
-    await attemptSet(crew, half, signal, { atOnce: false }).catch((reason) => endEach(crew, half, signal, reason));
+    await attemptSet(crew, half, signal, completeMarked).catch((reason) => endEach(crew, half, signal, reason));
   }
 }
 
@@ -115,7 +115,7 @@ async function attemptSet<T>(
   crew: Crew,
   events: QueuedEvent[],
   signal: AbortSignal,
-  { atOnce }: { atOnce: boolean },
+  complete: typeof completeSet,
   next?: (client: PoolClient) => Promise<T>,
 ): Promise<T | undefined> {
   const started = performance.now();
@@ -125,7 +125,7 @@ async function attemptSet<T>(
     const labels = await runOnSet(crew, client, events, signal);
     crew.crash('after_effect');
     const completed = { events, labels, durationMs: (performance.now() - started) / events.length };
-    await (atOnce ? completeSet : completeMarked)(client, crew.workerId, completed);
+    await complete(client, crew.workerId, completed);
     const result = await next?.(client);
     crew.crash('before_commit');
     return { completed, result };

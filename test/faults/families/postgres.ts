@@ -225,7 +225,6 @@ async function open(world: World): Promise<pg.Client> {
   return client;
 }
 
-/** Takes all connections there are, until this application has none. */
 /** False when a connection that somebody else gave up went to the inbox, not to us: then the delivery was stored. */
 async function refusalOf(world: World, hoard: pg.Client[]): Promise<{ entry: Entry; answer: Answer } | false> {
   await lockOut(world, 'tds-core-api inbox', hoard);
@@ -234,6 +233,7 @@ async function refusalOf(world: World, hoard: pg.Client[]): Promise<{ entry: Ent
   return answer.status !== 202 && { entry, answer };
 }
 
+/** Takes all connections there are, until this application has none. */
 async function lockOut(world: World, applicationName: string, taken: pg.Client[]): Promise<void> {
   await waitFor(`${applicationName} to be locked out`, async () => {
     for (const backend of await world.backends(applicationName)) {
