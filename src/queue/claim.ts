@@ -1,118 +1,137 @@
-import type { ClientBase } from 'pg';
-import { claimSet } from './claim-set.ts';
-import { AS_CLAIMED_ROW, ClaimedEvent, type ClaimedRow, EVENT_COLUMNS, QUARANTINE_REASON } from './event.ts';
-import { byPlace, claimFrom, type LowWater } from './low-water.ts';
+import { randomUUID } from 'node:crypto';
+import type { Pool, PoolClient } from 'pg';
+import { inTransaction } from '../db/transaction.ts';
+import { AS_CLAIMED_ROW, byArrival, ClaimedEvent, type ClaimedRow, eventColumns } from './event.ts';
+import type { LowWater, Place } from './low-water.ts';
 
 export type ClaimOptions = {
   workerId: string;
   /** At most this many events. */
   limit: number;
-  /** 'together': all waiting events of an entity under one lease. 'each': the first of each entity, a lease each. */
-  siblings: 'together' | 'each';
-  /** Only a suspect of a crash, which must be the only event in its worker's hands. */
-  alone?: boolean;
-  /** Only events of these entities, in their order; those of others do not count. */
-  entityKeys?: string[];
+  /** At most this many of one entity: its first ones, in order of arrival. */
+  perEntity: number;
+  /** Stops after the event with which their payloads reach so many bytes. */
+  maxBytes: number;
+  /**
+   * `head`: the most urgent entities. `suspects`: events that were being processed when their worker died. A list:
+   * only these entities, by entity key.
+   */
+  from: 'head' | 'suspects' | string[];
   withPayload: boolean;
 };
 
 /**
- * Claims waiting events: lower priority number first, then in order of arrival, and of one entity only when none of
- * its earlier events is unfinished. Each claim has a lease of its own; whoever finishes an event must still hold it.
+ * Claims waiting events: entities by lower priority number, then by arrival; of one entity the first events in order
+ * of arrival. Returns them in order of arrival, all in `processing` under one new lease.
  *
- * Why two workers never have events of one entity at once: an unfinished event is in exactly one of ready, claims and
- * delayed, in every snapshot. What another worker claims while this statement runs is still `ready` in our snapshot,
- * and cannot be locked: then the entity is left alone (`contested`).
+ * One short transaction of two statements. The first takes entities: the primary key of `tds_queue_claims` lets nobody
+ * else have one of them until its events have ended. The second runs in a fresh snapshot, taken while they are ours,
+ * and so sees every event of theirs as it is: what another worker did with them is committed by then.
+ *
+ * Locks: rows of `tds_queue_waiting` (skipping locked ones), then rows of `tds_queue_claims` in order of entity key.
+ * The commit does not wait for the disk: a claim that a crash of PostgreSQL undoes was never made.
  */
-export async function claim(client: ClientBase, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {
-  const { alone = false, entityKeys } = options;
-  if (alone) return claimGenerally(client, low, 'alone', { ...options, siblings: 'each' });
-  if (entityKeys) return claimGenerally(client, low, 'entities', options);
-  if (options.siblings === 'together' && !low.mixed) {
-    const events = await claimSet(client, low, options);
-    if (!low.mixed) return events;
-  }
-  return claimFrom(low, () => claimGenerally(client, low, 'first', options));
+export async function claim(pool: Pool, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {
+  const from = (place: Place) => inTransaction(pool, (client) => claimFrom(client, place, options), CLAIM_BEGIN);
+  return options.from === 'head' ? low.claimFrom(from) : from(low.place);
 }
 
-async function claimGenerally(
-  client: ClientBase,
-  low: LowWater,
-  head: keyof typeof HEADS,
-  { workerId, limit, siblings, entityKeys, withPayload }: ClaimOptions,
+async function claimFrom(client: PoolClient, place: Place, options: ClaimOptions): Promise<ClaimedEvent[]> {
+  const lease = randomUUID();
+  const entityKeys = await takeEntities(client, lease, place, options);
+  return entityKeys.length > 0 ? takeEvents(client, lease, entityKeys, options) : [];
+}
+
+const CLAIM_BEGIN = 'begin; set local synchronous_commit = off';
+
+async function takeEntities(
+  client: PoolClient,
+  lease: string,
+  place: Place,
+  { workerId, limit, from }: ClaimOptions,
+): Promise<string[]> {
+  const [name, where] = Array.isArray(from) ? (['listed', [from]] as const) : ([from, headValues(from, place)] as const);
+  const { rows } = await client.query<[string]>({
+    name: `claim entities ${name}`,
+    text: takeEntitiesSql(CANDIDATES[name]),
+    values: [workerId, lease, limit, ...where],
+    ...AS_CLAIMED_ROW,
+  });
+  return rows.map(([key]) => key);
+}
+
+function headValues(from: 'head' | 'suspects', { priority, arrival }: Place) {
+  return from === 'head' ? [priority, arrival] : [];
+}
+
+async function takeEvents(
+  client: PoolClient,
+  lease: string,
+  entityKeys: string[],
+  { limit, perEntity, maxBytes, from, withPayload }: ClaimOptions,
 ): Promise<ClaimedEvent[]> {
+  const kind = from === 'suspects' ? 'suspect' : 'due';
   const { rows } = await client.query<ClaimedRow>({
-    name: `claim ${head} ${siblings} ${withPayload}`,
-    text: claimSql(head, siblings, withPayload),
-    values: [workerId, limit, low.claimXid, ...(head === 'entities' ? [entityKeys] : [low.priority, low.arrival])],
+    name: `claim events ${kind} ${withPayload}`,
+    text: takeEventsSql(kind, withPayload),
+    // Written as PostgreSQL reads an array: pg's own writer looks into each of 1,000 keys for what must be escaped.
+    values: [lease, `{${entityKeys.join()}}`, limit, perEntity, maxBytes],
     ...AS_CLAIMED_ROW,
   });
   // Sorted here, not by PostgreSQL, which would carry every payload through the sort.
-  return rows.map((row) => new ClaimedEvent(row)).sort(byPlace);
+  return rows.map((row) => new ClaimedEvent(row, lease)).sort(byArrival);
 }
 
-/**
- * Of an entity whose events are claimed one by one, so many are locked to claim the first. An event that was committed
- * after a later one of its entity had been claimed finds that one locked, and waits.
- */
-const WITNESSES = 4;
+// `offset 0` keeps each subquery an index look-up per candidate: as a join it becomes a scan of all that waits.
+// Claims are looked up one by one for the same reason: under an old snapshot their table keeps every row that passed.
+const FREE = `not (select paused from tds_queue_state)
+    and not exists (select from tds_queue_claims c where c.entity_key = w.entity_key offset 0)`;
+const FIRST_IS_DUE = `not exists (select from tds_queue_waiting b
+      where b.entity_key = w.entity_key and b.arrival < w.arrival and not b.due offset 0)`;
 
-// not in (select …) is hashed; `<> all (array)` would be searched from end to end. The `not exists` are one index probe
-// per candidate.
-// `locked` goes by ctid, so it locks just the rows that `chosen` saw.
-// The head skips what others have locked: otherwise a second lane would choose the same events and get none of them
-// (measured: 15,000 events per second with two lanes instead of 22,000).
-// `(select gen_random_uuid())` is one lease for all: PostgreSQL evaluates a subquery that depends on nothing once.
-const claimSql = (head: keyof typeof HEADS, siblings: ClaimOptions['siblings'], withPayload: boolean) => `
-with head as materialized (${HEADS[head]}),
-waiting as (
-  select w.tid, w.arrival, w.entity_key, bool_or(w.alone) over entity as alone, row_number() over entity as nth
-  from (select distinct entity_key from head) k cross join lateral (
-    select r.ctid as tid, r.arrival, r.entity_key, r.alone from tds_queue_ready r
-    where r.entity_key = k.entity_key order by r.arrival limit ${siblings === 'each' ? WITNESSES : '$2'}) w
-  window entity as (partition by w.entity_key order by w.arrival)),
-chosen as materialized (
-  select tid, entity_key, nth from waiting where ${head === 'alone' ? 'alone' : 'not alone'} ${siblings === 'each' ? '' : 'order by arrival limit $2'}),
-locked as materialized (
-  select r.ctid as tid from tds_queue_ready r
-  where r.ctid = any (array(select tid from chosen)) for update skip locked),
-contested as (
-  select entity_key from chosen where tid not in (select tid from locked)),
-mine as (
-  delete from tds_queue_ready r
-  where r.ctid = any (array(select tid from chosen where entity_key not in (select entity_key from contested)
-    ${siblings === 'each' ? 'and nth = 1' : ''}))
-  returning r.queue_id),
-leased as materialized (
-  select queue_id, ${siblings === 'each' ? 'gen_random_uuid()' : '(select gen_random_uuid())'} as lease from mine),
-claimed as (
-  update tds_sync_queue q set status = 'processing', lease = m.lease, started_at = statement_timestamp()
-  from leased m where q.id = m.queue_id and q.status in ('pending', 'retry')
-  returning q.id, q.event_id, q.organization_id, q.event_type, q.entity_id, q.arrival, q.priority, q.attempt_count,
-            q.dead_letter_id, q.entity_key, q.queued_at, q.lease),
+/** Whose events may be claimed. Rows that another claim looks at are passed over, not waited for. */
+const CANDIDATES = {
+  head: `select w.entity_key from tds_queue_waiting w
+    where w.due and (w.priority, w.arrival) >= ($4::int, $5::bigint) and ${FREE} and ${FIRST_IS_DUE}
+    order by w.priority, w.arrival limit $3 for update of w skip locked`,
+  suspects: `select w.entity_key from tds_queue_waiting w
+    where w.suspect and ${FREE} and not exists (select from tds_queue_waiting b
+      where b.entity_key = w.entity_key and b.arrival < w.arrival offset 0)
+    order by w.arrival limit $3 for update of w skip locked`,
+  listed: `select w.entity_key from unnest($4::bigint[]) as w (entity_key)
+    where ${FREE} and exists (select from tds_queue_waiting a where a.entity_key = w.entity_key and a.due offset 0)
+    limit $3`,
+} as const;
+
+// In order of entity key, so that two claims can never wait for each other in a circle.
+const takeEntitiesSql = (candidates: string) => `
+with candidate as materialized (${candidates})
+insert into tds_queue_claims (entity_key, lease, worker_id)
+select entity_key, $2, $1 from (select distinct entity_key from candidate) e order by entity_key
+on conflict (entity_key) do nothing returning entity_key`;
+
+// `line`: an entity's events in order of arrival. None may be taken from the first on that has to wait.
+// `spared`: entities of which nothing was taken after all.
+const takeEventsSql = (kind: 'due' | 'suspect', withPayload: boolean) => `
+with line as (
+  select w.id, w.entity_key, w.arrival, w.payload_bytes,
+    bool_and(w.${kind}) over (partition by w.entity_key order by w.arrival) as may_run
+  from unnest($2::bigint[]) as e (entity_key) cross join lateral (
+    select id, entity_key, arrival, payload_bytes, due, suspect from tds_queue_waiting
+    where entity_key = e.entity_key order by arrival limit least($3::int, $4::int)) w),
+sized as (
+  select id, entity_key, arrival, sum(payload_bytes) over (order by arrival) - payload_bytes as bytes_before
+  from line where may_run order by arrival limit $3),
+chosen as materialized (select id, entity_key, arrival from sized where bytes_before < $5::bigint),
+q as (
+  update tds_sync_queue s set status = 'processing', lease = $1, started_at = statement_timestamp()
+  from chosen c where s.id = c.id and s.status in ('pending', 'retry')
+  returning s.*),
 held as (
-  insert into tds_queue_claims (lease, worker_id, queue_ids, entity_keys)
-  select lease, $1, array_agg(id), array_agg(distinct entity_key) from claimed group by lease returning claim_xid)
-select ${EVENT_COLUMNS}, ${withPayload ? 'p.payload' : 'null'}, (select claim_xid from held limit 1), c.lease,
-  ${QUARANTINE_REASON}, c.entity_key
-from claimed c left join tds_inbox_payloads p using (event_id)`;
-
-const MAY_RUN = `not (select paused from tds_queue_state)
-    and r.entity_key not in (select unnest(entity_keys) from tds_queue_claims where claim_xid >= $3::bigint)
-    and not exists (select from tds_queue_delayed d where d.entity_key = r.entity_key)`;
-
-/** Whose events may be claimed: those at the head of the queue, the oldest suspects, or those that were asked for. */
-const HEADS = {
-  first: `
-  select r.entity_key from tds_queue_ready r
-  where (r.priority, r.arrival) >= ($4::int, $5::bigint) and not r.alone and ${MAY_RUN}
-  order by r.priority, r.arrival limit $2 for update of r skip locked`,
-  alone: `
-  select r.entity_key from tds_queue_ready r
-  where (r.priority, r.arrival) >= ($4::int, $5::bigint) and r.alone and ${MAY_RUN} and not exists (
-      select from tds_queue_ready e where e.entity_key = r.entity_key and e.arrival < r.arrival)
-  order by r.arrival limit $2`,
-  entities: `
-  select r.entity_key from unnest($4::bigint[]) as r (entity_key)
-  where ${MAY_RUN} and exists (select from tds_queue_ready e where e.entity_key = r.entity_key) limit $2`,
-};
+  update tds_queue_claims c set ids = e.ids
+  from (select entity_key, array_agg(id order by arrival) as ids from q group by entity_key) e
+  where c.entity_key = e.entity_key),
+spared as (
+  delete from tds_queue_claims c
+  where c.entity_key = any ($2::bigint[]) and c.lease = $1 and c.entity_key not in (select entity_key from q))
+select ${eventColumns(withPayload)} from q join tds_inbox_payloads p on p.event_id = q.id`;

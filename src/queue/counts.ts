@@ -1,11 +1,11 @@
-import type { ClientBase } from 'pg';
+import type { Pool } from 'pg';
 
 /**
  * Sums up the change rows of the live counts and of finished 10-second buckets, so that reading them stays cheap.
  * Each is one statement, so every snapshot sees either the rows or their sum.
  */
-export async function compactCounts(client: ClientBase): Promise<void> {
-  await client.query({
+export async function compactCounts(pool: Pool): Promise<void> {
+  await pool.query({
     name: 'compact counts',
     text: `
       with changes as (
@@ -15,7 +15,7 @@ export async function compactCounts(client: ClientBase): Promise<void> {
       insert into tds_queue_counts (pending, processing, retry, completed, dead_letter)
       select sum(pending), sum(processing), sum(retry), sum(completed), sum(dead_letter) from changes having count(*) > 0`,
   });
-  await client.query({
+  await pool.query({
     name: 'compact totals',
     text: `
       with changes as (
@@ -24,8 +24,11 @@ export async function compactCounts(client: ClientBase): Promise<void> {
           where bucket in (select bucket from tds_processing_totals where bucket > now() - interval '1 hour'
                            group by bucket having count(*) > 1)
           limit 10000 for update skip locked))
-        returning bucket, succeeded, failed, duration_ms)
-      insert into tds_processing_totals (bucket, succeeded, failed, duration_ms)
-      select bucket, sum(succeeded), sum(failed), sum(duration_ms) from changes group by bucket`,
+        returning bucket, arrived, succeeded, failed, released, first_attempts, first_failures, duration_ms)
+      insert into tds_processing_totals
+        (bucket, arrived, succeeded, failed, released, first_attempts, first_failures, duration_ms)
+      select bucket, sum(arrived), sum(succeeded), sum(failed), sum(released), sum(first_attempts), sum(first_failures),
+        sum(duration_ms)
+      from changes group by bucket`,
   });
 }

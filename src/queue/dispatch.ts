@@ -19,7 +19,7 @@ export type Dispatcher = {
   countCall: CountCall;
   /** @param onWork there is something to claim */
   start(onWork: () => void): void;
-  /** Stops taking work from others. Done within 2 s in any weather; safe to call twice. */
+  /** Stops taking work from others. Done within 2 s, whether Redis answers or not; safe to call twice. */
   stop(): Promise<void>;
 };
 

@@ -1,4 +1,4 @@
-import type { Pool } from 'pg';
+import type { ClientBase, Pool } from 'pg';
 
 /** One accepted delivery on its way into the inbox and the queue. */
 export type Enqueued = {
@@ -24,12 +24,19 @@ export type Enqueued = {
 };
 
 /**
- * Stores deliveries, each once: inbox row, payload, queue row (and dead letter when quarantined) in one statement.
- * The unique `dedupe_key` decides what is a repeat, also between statements that run at the same time.
+ * Stores deliveries, each once: inbox row, payload and queue row in one statement. The unique `dedupe_key` decides what
+ * is a repeat, also between statements that run at the same time.
+ *
+ * Whoever stores an event holds its entity's advisory lock until COMMIT and draws `arrival` under it. So, of one
+ * entity, the order of arrival is the order of commits, whoever writes: a reader that sees an event sees all before it.
+ * Keep the transaction short: other writers of these entities wait for it.
+ *
+ * Locks: advisory locks of the entities in order of entity key, then unique keys in order of `dedupe_key`.
+ * @param db a pool, or the client of a transaction whose other writes are to commit with the events
  * @returns the event ids that are new
  */
-export async function enqueue(pool: Pool, events: Enqueued[]): Promise<Set<string>> {
-  const { rows } = await pool.query<{ event_id: string }>({
+export async function enqueue(db: Pool | ClientBase, events: Enqueued[]): Promise<Set<string>> {
+  const { rows } = await db.query<{ event_id: string }>({
     name: 'enqueue',
     text: ENQUEUE,
     values: parameters(events),
@@ -41,8 +48,8 @@ export async function enqueue(pool: Pool, events: Enqueued[]): Promise<Set<strin
  * Where deliveries stand that `enqueue` found to be there already: their own id when an earlier try of ours was
  * committed after all, else the id of the delivery they repeat. By own id; without those that are not there any more.
  */
-export async function findStored(pool: Pool, events: Enqueued[]): Promise<Map<string, string>> {
-  const { rows } = await pool.query<{ own_id: string; stored_id: string }>({
+export async function findStored(db: Pool | ClientBase, events: Enqueued[]): Promise<Map<string, string>> {
+  const { rows } = await db.query<{ own_id: string; stored_id: string }>({
     name: 'find stored',
     text: `
       select k.own_id, s.stored_id from unnest($1::uuid[], $2::uuid[]) as k (own_id, dedupe_key) cross join lateral (
@@ -95,14 +102,16 @@ function parameters(events: Enqueued[]): unknown[] {
 // pg_notify wakes idle workers, once per statement and on commit.
 const ENQUEUE = `
 with input as materialized (
-  select * from json_to_recordset($1::json) as e (n int, event_id uuid, dedupe_key uuid, versioned boolean, version timestamptz,
+  select *, tds_entity_key(organization_id, module, entity_id, event_id) as entity_key
+  from json_to_recordset($1::json) as e (n int, event_id uuid, dedupe_key uuid, versioned boolean, version timestamptz,
     source text, organization_id text, module text, action text, entity_id text, event_type text, reason text,
     record_at int, record_length int, body_at int, body_length int, ip text, user_agent text, request jsonb)),
+locked as materialized (
+  select pg_advisory_xact_lock(entity_key) as taken from (select distinct entity_key from input order by entity_key) e),
 fresh as (
-  insert into tds_inbox_events (event_id, dedupe_key, versioned, organization_id, module, action, entity_id, event_type,
-    quarantine_reason)
-  select event_id, dedupe_key, versioned, organization_id, module, action, entity_id, event_type, reason
-  from input on conflict do nothing
+  insert into tds_inbox_events (event_id, dedupe_key, organization_id, module, action, entity_id, event_type, quarantine_reason)
+  select event_id, dedupe_key, organization_id, module, action, entity_id, event_type, reason
+  from input cross join (select count(taken) from locked) as l order by dedupe_key on conflict do nothing
   returning event_id),
 payloads as (
   insert into tds_inbox_payloads (event_id, source, version, payload, raw_body, ip, user_agent, request)
@@ -111,16 +120,10 @@ payloads as (
     substr($2::bytea, body_at, body_length), ip, user_agent, request
   from input join fresh using (event_id)),
 queued as (
-  insert into tds_sync_queue (id, event_id, entity_key, organization_id, event_type, entity_id, status, error_tag, error_message)
-  select event_id, event_id,
-    hashtextextended(coalesce(organization_id || ' ' || module || ' ' || entity_id, event_id::text), 0),
-    organization_id, event_type, entity_id, case when reason is null then 'pending' else 'dead_letter' end,
+  insert into tds_sync_queue (id, entity_key, payload_bytes, versioned, organization_id, event_type, entity_id, status,
+    error_tag, error_message)
+  select event_id, entity_key, record_length, versioned, organization_id, event_type, entity_id,
+    case when reason is null then 'pending' else 'dead_letter' end,
     case when reason is not null then 'ValidationError' end, reason
-  from input join fresh using (event_id) order by n),
-quarantined as (
-  insert into tds_dead_letter_queue (original_queue_id, queue_id, event_id, organization_id, event_type, entity_id,
-    kind, raw_body, attempt_count, error_tag, last_error)
-  select event_id, event_id, event_id, organization_id, event_type, entity_id,
-    'quarantined', substr($2::bytea, body_at, body_length), 0, 'ValidationError', reason
-  from input join fresh using (event_id) where reason is not null)
+  from input join fresh using (event_id) order by n)
 select event_id, case when row_number() over () = 1 then pg_notify('tds_queue', '') end from fresh`;

@@ -2,10 +2,9 @@ import type { QueryArrayConfig } from 'pg';
 
 /** What a handler sees of an event, and what the worker needs to finish it. One object per claim of an event. */
 export class ClaimedEvent {
+  /** The one id of the event: in the inbox, the queue, the logs and the dead letters. */
   readonly id: string;
-  readonly eventId: string;
   readonly lease: string;
-  readonly claimXid: string;
   readonly organizationId: string;
   readonly eventType: string;
   readonly entityId: string | null;
@@ -16,8 +15,8 @@ export class ClaimedEvent {
   readonly priority: number;
   /** Attempts charged before this one. */
   readonly attemptCount: number;
-  /** Set when this row is an operator's retry of that dead letter. */
-  readonly deadLetterId: string | null;
+  /** How often in a row it was given back uncharged. */
+  readonly releaseCount: number;
   readonly source: string;
   /** Time of the record's own version, from its body. */
   readonly version: Date | null;
@@ -28,24 +27,22 @@ export class ClaimedEvent {
   readonly quarantineReason: string | null;
   #payload: unknown;
 
-  constructor(row: ClaimedRow, lease = row[14]) {
-    this.id = row[0];
-    this.eventId = row[1] ?? row[0];
-    this.claimXid = row[13];
+  constructor(row: ClaimedRow, lease: string) {
     this.lease = lease;
-    this.organizationId = row[2];
-    this.eventType = row[3];
-    this.entityId = row[4];
+    this.id = row[0];
+    this.organizationId = row[1];
+    this.eventType = row[2];
+    this.entityId = row[3];
+    this.entityKey = row[4];
     this.arrival = row[5];
     this.priority = Number(row[6]);
     this.attemptCount = Number(row[7]);
-    this.deadLetterId = row[8];
-    this.source = row[9];
-    this.version = row[10] === null ? null : new Date(Number(row[10]));
-    this.receivedAt = new Date(Number(row[11]));
+    this.releaseCount = Number(row[8]);
+    this.receivedAt = new Date(Number(row[9]));
+    this.source = row[10];
+    this.version = row[11] === null ? null : new Date(Number(row[11]));
     this.payloadText = row[12];
-    this.quarantineReason = row[15];
-    this.entityKey = row[16];
+    this.quarantineReason = row[13];
   }
 
   get module(): string {
@@ -69,7 +66,7 @@ export class ClaimedEvent {
 
   /** The same for every attempt and every replay of this event: for calls to systems that know idempotency keys. */
   get idempotencyKey(): string {
-    return `tds-${this.eventId}`;
+    return `tds-${this.id}`;
   }
 }
 
@@ -79,39 +76,32 @@ export const AS_CLAIMED_ROW: Pick<QueryArrayConfig, 'rowMode' | 'types'> = {
   types: { getTypeParser: () => (text: string) => text },
 };
 
-/** The columns in the order in which they are selected, all as text. */
+/** The columns of `EVENT_COLUMNS`, all as text. */
 export type ClaimedRow = [
   id: string,
-  /** Null: the same as `id`. */
-  eventId: string | null,
   organizationId: string,
   eventType: string,
   entityId: string | null,
+  entityKey: string,
   arrival: string,
   priority: string,
   attemptCount: string,
-  deadLetterId: string | null,
+  releaseCount: string,
+  receivedMs: string,
   source: string,
   versionMs: string | null,
-  receivedMs: string,
   payload: string | null,
-  claimXid: string,
-  lease: string,
   quarantineReason: string | null,
-  entityKey: string,
-  /** Only claim-set.ts. */
-  mixed?: string,
 ];
 
-/**
- * Of a claimed queue row `c` and its payload `p`: the columns of `ClaimedRow` from id to receivedMs. The inbox row of a
- * first attempt says nothing that these two do not, so it is read only for a replay.
- */
-export const EVENT_COLUMNS = `
-  c.id, nullif(c.event_id, c.id), c.organization_id, c.event_type, c.entity_id, c.arrival, c.priority, c.attempt_count,
-  c.dead_letter_id, p.source, date_part('epoch', p.version) * 1000, date_part('epoch', case when c.id = c.event_id
-    then c.queued_at else (select received_at from tds_inbox_events where event_id = c.event_id) end) * 1000`;
+/** Of a queue row `q` and its payload `p`, the columns of `ClaimedRow`. The payload itself is read only on demand. */
+export const eventColumns = (withPayload: boolean) => `
+  q.id, q.organization_id, q.event_type, q.entity_id, q.entity_key, q.arrival, q.priority, q.attempt_count,
+  q.release_count, date_part('epoch', q.queued_at) * 1000, p.source, date_part('epoch', p.version) * 1000,
+  ${withPayload ? 'p.payload' : 'null'}, case when p.payload is null
+    then (select quarantine_reason from tds_inbox_events i where i.event_id = q.id) end`;
 
-/** Why a retried dead letter had been quarantined, if it was. */
-export const QUARANTINE_REASON = `case when c.dead_letter_id is not null
-  then (select quarantine_reason from tds_inbox_events where event_id = c.event_id) end`;
+/** By arrival, which is decimal text. */
+export function byArrival(a: { arrival: string }, b: { arrival: string }): number {
+  return a.arrival.length - b.arrival.length || (a.arrival < b.arrival ? -1 : Number(a.arrival > b.arrival));
+}

@@ -1,6 +1,6 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Schema } from '../db/schema.ts';
-import type { Status } from './state.ts';
+import type { Status } from './vocabulary.ts';
 
 export type QueueStats = Record<Status, number> & { total: number };
 
@@ -15,18 +15,22 @@ export async function queueStats(db: Kysely<Schema>): Promise<QueueStats> {
   return { ...counts, total: Object.values(counts).reduce((sum, count) => sum + count, 0) };
 }
 
-/** Seconds the longest waiting claimable event has been waiting; 0 when none is. */
+/** Seconds that the oldest event in `pending` has been waiting, whatever it waits for; 0 when there is none. */
 export async function oldestPendingAgeSeconds(db: Kysely<Schema>): Promise<number> {
-  // The lowest arrival of each priority is enough: within one, order of arrival is order of age.
+  // Of the due ones, the lowest arrival of each priority is enough: within one, order of arrival is order of age.
   const { rows } = await sql<{ age: number }>`
     with recursive priorities as (
-      (select priority, arrival, queue_id from tds_queue_ready order by priority, arrival limit 1)
+      (select priority, arrival, id from tds_queue_waiting where due and status = 'pending'
+       order by priority, arrival limit 1)
       union all
       select next.* from priorities p cross join lateral (
-        select priority, arrival, queue_id from tds_queue_ready where priority > p.priority
-        order by priority, arrival limit 1) next)
+        select priority, arrival, id from tds_queue_waiting where due and status = 'pending' and priority > p.priority
+        order by priority, arrival limit 1) next),
+    oldest as (
+      select id from priorities union all
+      (select id from tds_queue_waiting where not due and status = 'pending' order by arrival limit 1))
     select coalesce(extract(epoch from statement_timestamp() - min(q.queued_at)), 0)::float8 as age
-    from priorities p join tds_sync_queue q on q.id = p.queue_id`.execute(db);
+    from oldest o join tds_sync_queue q on q.id = o.id`.execute(db);
   return Math.max(0, rows[0]?.age ?? 0);
 }
 
@@ -45,6 +49,8 @@ export type RecentEvent = {
   outcome: string | null;
   event_id: string;
   organization_id: string;
+  /** `queued_at` to the microsecond: a Date drops three digits, and with them rows between two pages. */
+  queued_at_exactly: string;
 };
 
 export type Cursor = { at: string; id: string };
@@ -63,8 +69,8 @@ export async function recentEvents(
   let query = db
     .selectFrom('tds_sync_queue as q')
     .select(['q.id', 'q.event_type', 'q.entity_id', 'q.status', 'q.attempt_count', 'q.priority', 'q.queued_at'])
-    .select(['q.started_at', 'q.completed_at', 'q.error_message', 'q.error_tag', 'q.outcome', 'q.event_id'])
-    .select('q.organization_id')
+    .select(['q.started_at', 'q.completed_at', 'q.error_message', 'q.error_tag', 'q.outcome'])
+    .select(['q.id as event_id', 'q.organization_id', sql<string>`q.queued_at::text`.as('queued_at_exactly')])
     .orderBy('q.queued_at', 'desc')
     .orderBy('q.id', 'desc')
     .limit(limit);
@@ -77,14 +83,14 @@ export async function recentEvents(
 
 /** Where the ids of a rare status stand: without it, a page of rare ones would scan millions of completed rows. */
 function candidates(status: StatusFilter): RawBuilder<unknown> | undefined {
-  const dead = sql`select queue_id from tds_dead_letter_queue where resolved_at is null`;
-  const waiting = sql`select queue_id from tds_queue_ready union all select queue_id from tds_queue_delayed`;
+  const dead = sql`select id from tds_dead_letter_queue where resolved_at is null`;
+  const waiting = sql`select id from tds_queue_waiting`;
   switch (status) {
     case 'pending':
     case 'retry':
       return waiting;
     case 'processing':
-      return sql`select unnest(queue_ids) from tds_queue_claims`;
+      return sql`select unnest(ids) from tds_queue_claims`;
     case 'dead_letter':
       return dead;
     case 'failed':
@@ -121,7 +127,7 @@ export async function listDeadLetters(
         'entity_id', entity_id, 'payload', payload, 'attempt_count', attempt_count, 'last_error', last_error,
         'moved_to_dlq_at', ${rfc3339('moved_to_dlq_at')}, 'retry_count', retry_count,
         'last_retry_at', ${rfc3339('last_retry_at')}, 'error_tag', error_tag, 'kind', kind,
-        'organization_id', organization_id, 'event_id', event_id,
+        'organization_id', organization_id, 'event_id', id,
         'raw_body_base64', translate(encode(raw_body, 'base64'), E'\n', ''))::text as row,
       moved_to_dlq_at::text as at, id, found
     from measured where coalesce(bytes_before, 0) < ${MAX_PAGE_BYTES}

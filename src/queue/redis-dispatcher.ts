@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClientBase } from 'pg';
-import { onClient } from '../db/transaction.ts';
+import type { Pool } from 'pg';
 import { Wakeup } from '../wakeup.ts';
 import { type Announcement, Channel } from './bullmq.ts';
 import { type ClaimOptions, claim } from './claim.ts';
@@ -76,11 +75,12 @@ export class RedisDispatcher implements Dispatcher {
     return counted ?? countCallInPostgres(this.#options.pool, name, durationMs);
   }
 
-  async claim(client: ClientBase, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {
-    if (!options.alone) this.#bundle = Math.ceil(options.limit / BUNDLES);
-    if (options.alone || !this.#channel || this.#isTimeToLook()) return claim(client, low, options);
+  async claim(pool: Pool, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {
+    if (options.from !== 'head') return claim(pool, low, options);
+    this.#bundle = Math.ceil(options.limit / BUNDLES);
+    if (!this.#channel || this.#isTimeToLook()) return claim(pool, low, options);
     let events: ClaimedEvent[] = [];
-    while (events.length === 0 && this.#entities.size > 0) events = await this.#claimKnown(client, low, options);
+    while (events.length === 0 && this.#entities.size > 0) events = await this.#claimKnown(pool, low, options);
     this.#ask(options.limit);
     return events;
   }
@@ -91,14 +91,14 @@ export class RedisDispatcher implements Dispatcher {
     return true;
   }
 
-  async #claimKnown(client: ClientBase, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {
+  async #claimKnown(pool: Pool, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {
     // Twice the limit: half of them are entities whose last event we have just ended.
     const entityKeys = [...this.#entities].slice(0, options.limit * 2);
     for (const key of entityKeys) this.#entities.delete(key);
     try {
-      if (this.#delayedIsDue) await promote(client);
+      if (this.#delayedIsDue) await promote(pool);
       this.#delayedIsDue = false;
-      const events = await claim(client, low, { ...options, entityKeys });
+      const events = await claim(pool, low, { ...options, from: entityKeys });
       if (events.length >= options.limit) this.#keepUnserved(entityKeys, events);
       return events;
     } catch (error) {
@@ -156,7 +156,7 @@ export class RedisDispatcher implements Dispatcher {
 
   /** None while PostgreSQL is away: that is no reason to give up Redis. */
   async #waiting(relay: Relay): Promise<Announcement[]> {
-    return onClient(this.#options.pool, (client) => relay.waiting(client, this.#bundle)).catch((error: unknown) => {
+    return relay.waiting(this.#options.pool, this.#bundle).catch((error: unknown) => {
       this.#options.log.warn({ component: 'dispatch', error }, 'reading what has to be announced failed');
       return [];
     });

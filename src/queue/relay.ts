@@ -1,12 +1,11 @@
-import type { ClientBase } from 'pg';
+import type { Pool } from 'pg';
 import type { Announcement } from './bullmq.ts';
-import { type LowWater, newLowWater, refreshLowWater } from './low-water.ts';
+import { LowWater } from './low-water.ts';
 
 /** So many entities stand announced at most: a backlog of millions stays in PostgreSQL and costs Redis 2 MB. */
 export const WINDOW = 2000;
 /** What still waits after so long is announced again, in case Redis lost it. */
 const FORGET_MS = 5000;
-const LOW_WATER_MS = 250;
 /** Events due so soon are announced ahead, so that they run on the millisecond. */
 const HORIZON_SECONDS = 5;
 
@@ -16,8 +15,7 @@ const HORIZON_SECONDS = 5;
  * that time, whatever it lost.
  */
 export class Relay {
-  readonly #low: LowWater = newLowWater();
-  #lowSetAt = 0;
+  readonly #low = new LowWater();
   #announced = new Map<string, number>();
   /** More may wait than the window shows: look again soon, as nobody tells when it moves on. */
   windowIsFull = false;
@@ -26,25 +24,14 @@ export class Relay {
    * What waits and has not been announced of late.
    * @param bundle at most so many entities in one announcement
    */
-  async waiting(client: ClientBase, bundle: number): Promise<Announcement[]> {
-    const now = performance.now();
-    await this.#refreshLow(client, now);
-    const { rows } = await client.query<Row>({
-      name: 'announce',
-      text: ANNOUNCE,
-      values: [WINDOW, this.#low.priority, this.#low.arrival, this.#low.claimXid, HORIZON_SECONDS],
+  async waiting(pool: Pool, bundle: number): Promise<Announcement[]> {
+    let waiting: Row[] = [];
+    await this.#low.claimFrom(async (from) => {
+      waiting = await readWaiting(pool, from);
+      return waiting.filter((row) => row.delay_ms === null);
     });
-    this.windowIsFull = rows.length >= WINDOW;
-    const first = rows.find((row) => row.delay_ms === null);
-    if (first) Object.assign(this.#low, { priority: first.priority, arrival: first.arrival });
-    return bundles(this.#notYetAnnounced(firstOfEach(rows), now), bundle);
-  }
-
-  // As in claim.ts: a scan from the very beginning reads the index entries of every event that passed.
-  async #refreshLow(client: ClientBase, now: number): Promise<void> {
-    if (now - this.#lowSetAt < LOW_WATER_MS) return;
-    await refreshLowWater(client, this.#low);
-    this.#lowSetAt = now;
+    this.windowIsFull = waiting.length >= WINDOW;
+    return bundles(this.#notYetAnnounced(firstOfEach(waiting), performance.now()), bundle);
   }
 
   #notYetAnnounced(waiting: Row[], now: number): Row[] {
@@ -56,6 +43,12 @@ export class Relay {
     this.#announced = new Map(waiting.map((row) => [row.turn, announcedAt(row)]));
     return waiting.filter(({ turn }) => this.#announced.get(turn) === now);
   }
+}
+
+async function readWaiting(pool: Pool, from: { priority: number; arrival: string }): Promise<Row[]> {
+  const values = [WINDOW, from.priority, from.arrival, HORIZON_SECONDS];
+  const { rows } = await pool.query<Row>({ name: 'announce', text: ANNOUNCE, values });
+  return rows;
 }
 
 type Row = {
@@ -89,18 +82,19 @@ function bundles(rows: Row[], size: number): Announcement[] {
   return announcements.map((one) => ({ ...one, jobId: `${one.jobId}_${one.entityKeys.length}` }));
 }
 
-// An entity with a delayed event waits for it; one with an event in hand is looked at by its worker at the end.
+// An entity whose first event has to wait is announced for then; one in hand is looked at by its worker at the end.
 const ANNOUNCE = `
-(select queue_id || '_' || arrival as turn, arrival, entity_key, priority, null::float8 as delay_ms
- from tds_queue_ready r
- where (priority, arrival) >= ($2::int, $3::bigint) and not alone
-   and entity_key not in (select unnest(entity_keys) from tds_queue_claims where claim_xid >= $4::bigint)
-   and not exists (select from tds_queue_delayed d where d.entity_key = r.entity_key)
+(select id || '_' || arrival as turn, arrival, entity_key, priority, null::float8 as delay_ms
+ from tds_queue_waiting w
+ where due and (priority, arrival) >= ($2::int, $3::bigint)
+   and not exists (select from tds_queue_claims c where c.entity_key = w.entity_key offset 0)
+   and not exists (select from tds_queue_waiting b
+     where b.entity_key = w.entity_key and b.arrival < w.arrival and not b.due offset 0)
    and not (select paused from tds_queue_state)
  order by priority, arrival limit $1)
 union all
-(select queue_id || '_' || arrival || '_' || extract(epoch from run_at), arrival, entity_key, priority,
+(select id || '_' || arrival || '_' || extract(epoch from run_at), arrival, entity_key, priority,
    extract(epoch from run_at - clock_timestamp())::float8 * 1000
- from tds_queue_delayed
- where run_at < statement_timestamp() + $5 * interval '1 second' and not alone
+ from tds_queue_waiting
+ where not due and not suspect and run_at < statement_timestamp() + $4 * interval '1 second'
  order by run_at limit $1)`;

@@ -1,29 +1,34 @@
 import type { Pool, PoolClient } from 'pg';
 import { inTransaction } from '../db/transaction.ts';
-import { AS_CLAIMED_ROW, ClaimedEvent, type ClaimedRow } from './event.ts';
-import { finish } from './finish.ts';
-import { markProcessing } from './mark.ts';
-import type { RetryPolicy } from './retry.ts';
-import { type Outcome, transition } from './state.ts';
+import type { RetryPolicy } from './backoff.ts';
+import { AS_CLAIMED_ROW, ClaimedEvent, type ClaimedRow, eventColumns } from './event.ts';
+import { finish, WORKER_LOCK } from './finish.ts';
+import { transition } from './state.ts';
+import type { Outcome } from './vocabulary.ts';
 
 export type Rescued = { workerId: string; events: number };
 
+/** Database sessions of a worker carry this name, so that a rescuer can end them. */
+export const sessionsOf = (workerId: string) => `tds-core-worker ${workerId}`;
+
 /**
  * Takes back what dead workers held. Their events wait again, as suspects that run alone; an event that was alone in
- * its worker's hands is charged for the crash. One transaction per worker, so that a herd of them cannot hold up
- * intake for long.
+ * its worker's hands, or that its watchdog named, is charged for the crash. One transaction per worker.
  *
- * The rows are locked before they are judged: an event that its worker finishes meanwhile is either finished before
- * (and not ours to touch) or fenced after. Reading first and updating by id later overwrote finished jobs elsewhere
- * (River issue 1302).
+ * A worker whose lease has run out may only be frozen: its database sessions are ended first, so that it can neither
+ * hold rows nor commit. Its events are taken back while its lock is ours alone, and so never while it ends some of them.
  * @param leaseSeconds claims without a worker row are given up after so long
  */
 export async function rescue(pool: Pool, policy: RetryPolicy, leaseSeconds: number): Promise<Rescued[]> {
   const rescued: Rescued[] = [];
+  const tried: string[] = [];
   for (;;) {
-    const one = await inTransaction(pool, (client) => rescueOne(client, policy, leaseSeconds));
-    if (!one) return rescued;
-    rescued.push(one);
+    const workerId = await findDead(pool, leaseSeconds, tried);
+    if (!workerId) return rescued;
+    tried.push(workerId);
+    await endSessions(pool, workerId);
+    const events = await inTransaction(pool, (client) => takeBack(client, workerId, policy), PATIENT_BEGIN);
+    if (events !== undefined) rescued.push({ workerId, events });
   }
 }
 
@@ -32,90 +37,91 @@ export async function rescue(pool: Pool, policy: RetryPolicy, leaseSeconds: numb
  * the connection. Costs no attempt.
  * @param known the leases the worker knows of; claims of the last seconds may still be on their way to it
  */
-export async function releaseForgotten(
-  pool: Pool,
-  workerId: string,
-  known: string[],
-  policy: RetryPolicy,
-): Promise<void> {
+export async function releaseForgotten(pool: Pool, workerId: string, known: string[], policy: RetryPolicy) {
   await inTransaction(pool, async (client) => {
     const { rows } = await client.query<{ lease: string }>(
-      `select lease from tds_queue_claims where worker_id = $1 and lease <> all ($2)
-         and claimed_at < statement_timestamp() - interval '5 seconds' for update skip locked`,
+      `select distinct lease from tds_queue_claims where worker_id = $1 and lease <> all ($2)
+         and claimed_at < statement_timestamp() - interval '5 seconds'`,
       [workerId, known],
     );
     if (rows.length === 0) return;
-    const leases = rows.map((row) => row.lease);
-    await giveBack(client, workerId, leases, () => ({ kind: 'released' }), policy);
+    const events = await lockHeld(client, workerId, rows.map(({ lease }) => lease));
+    await endAll(client, workerId, events, () => UNHARMED, policy);
   });
 }
 
-async function rescueOne(client: PoolClient, policy: RetryPolicy, leaseSeconds: number): Promise<Rescued | undefined> {
-  const workerId = (await lockExpiredWorker(client)) ?? (await orphanedClaims(client, leaseSeconds));
-  if (!workerId) return undefined;
-  const judge = (inHand: number): Outcome => ({ kind: 'crashed', alone: inHand === 1 });
-  const events = await giveBack(client, workerId, null, judge, policy);
-  await client.query('delete from tds_workers where worker_id = $1', [workerId]);
-  return { workerId, events };
+const UNHARMED: Outcome = { kind: 'unharmed', seconds: 0, tag: null, message: null };
+
+// A claim that was on its way while its worker was rescued commits for a worker that is gone: the second half.
+async function findDead(pool: Pool, leaseSeconds: number, tried: string[]): Promise<string | undefined> {
+  const { rows } = await pool.query<{ worker_id: string }>(
+    `select worker_id from tds_workers
+     where ended_at is null and expires_at < statement_timestamp() and worker_id <> all ($2)
+     union all
+     select worker_id from tds_queue_claims c
+     where claimed_at < statement_timestamp() - $1 * interval '1 second' and worker_id <> all ($2)
+       and not exists (select from tds_workers w where w.worker_id = c.worker_id and w.ended_at is null)
+     limit 1`,
+    [leaseSeconds, tried],
+  );
+  return rows[0]?.worker_id;
 }
 
-/** Ends what stands under these leases (all of the worker's when null), and the claims with it. Returns how many. */
-async function giveBack(
-  client: PoolClient,
-  workerId: string,
-  leases: string[] | null,
-  judge: (inHand: number) => Outcome,
-  policy: RetryPolicy,
-): Promise<number> {
-  await markProcessing(client, leases ?? (await leasesOf(client, workerId)));
-  const events = await lockHeldEvents(client, workerId, leases);
-  const outcome = judge(events.length);
-  const finished = events.map((event) => ({
-    event,
-    transition: transition(event.attemptCount, outcome, policy),
-    durationMs: 0,
-  }));
-  await finish(client, workerId, finished);
-  await client.query('delete from tds_queue_claims where worker_id = $1 and ($2::uuid[] is null or lease = any ($2))', [
+async function endSessions(pool: Pool, workerId: string): Promise<void> {
+  await pool.query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1`, [
+    sessionsOf(workerId),
+  ]);
+}
+
+const PATIENT_BEGIN = "begin; set local lock_timeout = '2s'";
+
+/** The number of events taken back, or undefined when the worker lives after all. */
+async function takeBack(client: PoolClient, workerId: string, policy: RetryPolicy): Promise<number | undefined> {
+  await client.query(`select pg_advisory_xact_lock(${WORKER_LOCK})`, [workerId]);
+  // Locked, so that a heartbeat that comes now finds out afterwards that the leases are lost.
+  const { rows } = await client.query<{ alive: boolean; culprit: string | null }>(
+    `select culprit, ended_at is null and expires_at >= statement_timestamp() as alive
+     from tds_workers where worker_id = $1 for update`,
+    [workerId],
+  );
+  const { alive = false, culprit = null } = rows[0] ?? {};
+  if (alive) return undefined;
+  const events = await lockHeld(client, workerId, null);
+  await endAll(client, workerId, events, (event) => judge(event, events, culprit), policy);
+  await client.query('update tds_workers set ended_at = coalesce(ended_at, statement_timestamp()) where worker_id = $1', [
     workerId,
-    leases,
   ]);
   return events.length;
 }
 
-async function lockExpiredWorker(client: PoolClient): Promise<string | undefined> {
-  const { rows } = await client.query<{ worker_id: string }>(
-    `select worker_id from tds_workers where expires_at < statement_timestamp()
-     order by expires_at limit 1 for update skip locked`,
-  );
-  return rows[0]?.worker_id;
+/** Who is to blame for a crash: the one the watchdog named; the only one in hand; else each of them might be. */
+function judge(event: ClaimedEvent, inHand: ClaimedEvent[], culprit: string | null): Outcome {
+  const named = inHand.some(({ id }) => id === culprit);
+  if (named && event.id !== culprit) return UNHARMED;
+  return { kind: 'crashed', alone: named || inHand.length === 1 };
 }
 
-// A claim that was on its way while its worker was rescued commits without a worker row.
-async function orphanedClaims(client: PoolClient, leaseSeconds: number): Promise<string | undefined> {
-  const { rows } = await client.query<{ worker_id: string }>(
-    `select worker_id from tds_queue_claims c
-     where claimed_at < statement_timestamp() - $1 * interval '1 second'
-       and not exists (select from tds_workers w where w.worker_id = c.worker_id) limit 1`,
-    [leaseSeconds],
-  );
-  return rows[0]?.worker_id;
+async function endAll(
+  client: PoolClient,
+  workerId: string,
+  events: ClaimedEvent[],
+  judgeOf: (event: ClaimedEvent) => Outcome,
+  policy: RetryPolicy,
+): Promise<void> {
+  const finished = events.map((event) => ({ event, transition: transition(event, judgeOf(event), policy), durationMs: 0 }));
+  await finish(client, workerId, finished);
 }
 
-async function leasesOf(client: PoolClient, workerId: string): Promise<string[]> {
-  const { rows } = await client.query('select lease from tds_queue_claims where worker_id = $1', [workerId]);
-  return rows.map((row) => row.lease);
-}
-
-async function lockHeldEvents(client: PoolClient, workerId: string, leases: string[] | null): Promise<ClaimedEvent[]> {
-  const { rows } = await client.query<ClaimedRow>({
-    text: `select q.id, q.event_id, q.organization_id, q.event_type, q.entity_id, q.arrival, q.priority, q.attempt_count,
-             q.dead_letter_id, null, null, 0, null, c.claim_xid, q.lease, null, q.entity_key
-           from tds_queue_claims c join tds_sync_queue q on q.id = any (c.queue_ids) and q.lease = c.lease
+/** What is being processed for the worker, under these leases (all of its leases when null), with the rows locked. */
+async function lockHeld(client: PoolClient, workerId: string, leases: string[] | null): Promise<ClaimedEvent[]> {
+  const { rows } = await client.query<[...ClaimedRow, lease: string]>({
+    text: `select ${eventColumns(false)}, q.lease
+           from tds_queue_claims c join tds_sync_queue q on q.id = any (c.ids) and q.lease = c.lease
+           join tds_inbox_payloads p on p.event_id = q.id
            where c.worker_id = $1 and ($2::uuid[] is null or c.lease = any ($2)) and q.status = 'processing'
            order by q.id for update of q`,
     values: [workerId, leases],
     ...AS_CLAIMED_ROW,
   });
-  return rows.map((row) => new ClaimedEvent(row));
+  return rows.map((row) => new ClaimedEvent(row.slice(0, -1) as ClaimedRow, row.at(-1) as string));
 }

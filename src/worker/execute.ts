@@ -1,138 +1,122 @@
-import type { PoolClient } from 'pg';
-import { inTransaction, LazyTransaction } from '../db/transaction.ts';
-import { isContention, isWeather } from '../db/weather.ts';
+import { HandlerTransaction } from '../db/handler-transaction.ts';
 import { TaggedError } from '../errors.ts';
 import type { QueuedEvent } from '../handlers/handler.ts';
-import { completeMarked, completeSet } from '../queue/complete.ts';
-import { finish, StaleLease } from '../queue/finish.ts';
+import { type Finished, finish, StaleLease } from '../queue/finish.ts';
 import { transition } from '../queue/state.ts';
-import { admit, TooManyCalls } from './admit.ts';
-import type { Crew } from './crew.ts';
-import { runOnOne, runOnSet } from './run-handlers.ts';
-import { letGoOf, logAttempt, logSet, logStale, markInHand, outcomeOf, settle } from './settle.ts';
+import { admit } from './admit.ts';
+import { logSet, logStale } from './attempt-log.ts';
+import type { WorkerContext } from './context.ts';
+import { endWithoutEffects } from './end.ts';
+import { isWorthRepeating, outcomeOf } from './outcome.ts';
+import { runOnOne, runOnSet, timeoutOf } from './run-handlers.ts';
 
 const CONTENTION_TRIES = 5;
-/** Most sets are done sooner, and nobody sees whether they were `processing`. */
-const SHOW_AFTER_MS = 100;
 
 /**
- * One event, from claim to outcome: all its handlers, then its completion, in one transaction that begins when a
- * handler first needs it. Deadlocks and serialization failures are tried again at once and not charged.
+ * One event, from claim to outcome: all its handlers, then its end, in one transaction. Deadlocks and serialization
+ * failures are tried again at once a few times and then charged.
  */
-export async function executeOne(crew: Crew, event: QueuedEvent, signal: AbortSignal): Promise<void> {
+export async function executeOne(context: WorkerContext, event: QueuedEvent, signal: AbortSignal): Promise<void> {
+  context.crash('after_claim');
   const started = performance.now();
-  const elapsed = () => performance.now() - started;
-  crew.crash('after_claim');
   for (let tries = 1; ; tries += 1) {
     try {
-      await attemptOne(crew, event, signal, elapsed);
-      return;
+      return await attempt(context, [event], signal);
     } catch (error) {
-      if (error instanceof StaleLease) return logStale(crew, [event]);
-      if (isContention(error) && tries < CONTENTION_TRIES && !signal.aborted) continue;
-      return settle(crew, event, outcomeOf(error), elapsed(), { signal });
+      if (error instanceof StaleLease) return logStale(context.log, [event]);
+      if (isWorthRepeating(error) && tries < CONTENTION_TRIES && !signal.aborted) continue;
+      const end = { outcome: outcomeOf(error), durationMs: performance.now() - started, error };
+      await endWithoutEffects(context, [event], end, signal);
+      return;
     }
   }
 }
 
-/** Puts an event back that was claimed but not begun. */
-export function giveBack(crew: Crew, event: QueuedEvent, signal: AbortSignal): Promise<void> {
-  return settle(crew, event, { kind: 'released' }, 0, { signal });
+/**
+ * A set of events whose handlers all take sets, in order of arrival: one transaction for handlers and end. If it fails
+ * it is tried again in halves, so that only the culprit is charged.
+ */
+export async function executeSet(context: WorkerContext, events: QueuedEvent[], signal: AbortSignal): Promise<void> {
+  context.crash('after_claim');
+  await runInHalves(context, events, signal, new Set());
 }
 
-async function attemptOne(crew: Crew, event: QueuedEvent, signal: AbortSignal, elapsed: () => number): Promise<void> {
-  refuseQuarantined(event);
-  await admit(crew, [event]);
+/**
+ * Halves run one after the other, so the events of an entity stay in order. An event that has to wait takes the later
+ * events of its entity back with it (the database does so): `heldBack` names those entities, whose events are left out.
+ */
+async function runInHalves(
+  context: WorkerContext,
+  set: QueuedEvent[],
+  signal: AbortSignal,
+  heldBack: Set<string>,
+): Promise<void> {
+  const events = set.filter((event) => !heldBack.has(event.entityKey));
+  if (events.length === 0) return;
+  try {
+    await attempt(context, events, signal);
+  } catch (error) {
+    // What is no event's fault would meet each half again.
+    const isShared = signal.aborted || outcomeOf(error).kind !== 'failed';
+    if (events.length === 1 || isShared) return endAll(context, events, error, signal, heldBack);
+    const middle = Math.ceil(events.length / 2);
+    await runInHalves(context, events.slice(0, middle), signal, heldBack);
+    await runInHalves(context, events.slice(middle), signal, heldBack);
+  }
+}
+
+async function endAll(
+  context: WorkerContext,
+  events: QueuedEvent[],
+  error: unknown,
+  signal: AbortSignal,
+  heldBack: Set<string>,
+): Promise<void> {
+  const ends = await endWithoutEffects(context, events, { outcome: outcomeOf(error), durationMs: 0, error }, signal);
+  for (const [n, event] of events.entries()) if (ends[n]?.status !== 'dead_letter') heldBack.add(event.entityKey);
+}
+
+/** Handlers and end of one event or of a set, in one transaction. Throws what any of it throws, with nothing done. */
+async function attempt(context: WorkerContext, events: QueuedEvent[], signal: AbortSignal): Promise<void> {
+  const started = performance.now();
+  for (const event of events) refuseQuarantined(event);
+  await admit(context, events);
   let labels = new Map<string, string>();
-  const lazy = new LazyTransaction(crew.pool, async (client) => {
-    labels = await runOnSet(crew, client, [event], signal);
+  const transaction: HandlerTransaction = new HandlerTransaction({
+    pool: context.handlerPool,
+    timeoutMs: timeoutOf(context.registry, events),
+    onBegin: async (trx) => {
+      labels = await runOnSet(context, { transaction, trx, signal }, events);
+    },
+    endSession: (pid) => endSession(context, pid),
   });
   try {
-    await runOnOne(crew, lazy, event, signal);
-    const client = await lazy.begin();
-    crew.crash('after_effect');
-    const outcome = { kind: 'succeeded', label: labels.get(event.id) ?? null } as const;
-    const end = transition(event.attemptCount, outcome, crew.policy);
-    await finish(client, crew.workerId, [{ event, transition: end, durationMs: elapsed() }]);
-    crew.crash('before_commit');
-    await lazy.commit();
-    crew.crash('after_commit');
-    logAttempt(crew, event, end, elapsed());
+    const [only] = events;
+    if (only && events.length === 1) await runOnOne(context, { transaction, trx: transaction.trx, signal }, only);
+    const client = await transaction.takeOver();
+    context.crash('after_effect');
+    const durationMs = Math.round((performance.now() - started) * 1000) / events.length / 1000;
+    const finished = events.map((event) => succeeded(context, event, labels.get(event.id), durationMs));
+    await finish(client, context.workerId, finished);
+    context.crash('before_commit');
+    await transaction.commit();
+    context.crash('after_commit');
+    logSet(context.log, finished.map(({ transition: end, ...rest }) => ({ ...rest, end })), performance.now() - started);
   } catch (error) {
-    await lazy.rollback();
+    await transaction.rollback();
     throw error;
   }
 }
 
-/**
- * A set of events whose handlers all take sets: one transaction for handlers, completion and, with `next`, the claim
- * of the set after it. If it fails it is tried again in halves, so that only the culprit is charged.
- */
-export async function executeSet<T>(
-  crew: Crew,
-  events: QueuedEvent[],
-  signal: AbortSignal,
-  next?: (client: PoolClient) => Promise<T>,
-): Promise<T | undefined> {
-  crew.crash('after_claim');
-  let marked: Promise<void> | undefined;
-  // Once, and never behind the end of an event: what waits for its retry would be marked as if it were in hand.
-  const mark = () => {
-    marked ??= markInHand(crew, events, signal);
-    return marked;
-  };
-  const showing = setTimeout(() => mark().catch((error) => warnOfMark(crew, error)), SHOW_AFTER_MS);
-  try {
-    return await attemptSet(crew, events, signal, completeSet, next);
-  } catch (error) {
-    await mark();
-    await endEach(crew, events, signal, error);
-    await letGoOf(crew, events, signal);
-    return undefined;
-  } finally {
-    clearTimeout(showing);
-  }
+function succeeded(context: WorkerContext, event: QueuedEvent, label: string | undefined, durationMs: number): Finished {
+  const outcome = { kind: 'succeeded', label: label ?? null } as const;
+  return { event, transition: transition(event, outcome, context.policy), durationMs };
 }
 
-function warnOfMark(crew: Crew, error: unknown): void {
-  crew.log.warn({ component: 'worker', error }, 'showing events as processing failed');
-}
-
-/** Halves run one after the other: the events of an entity stay in order. */
-async function endEach(crew: Crew, events: QueuedEvent[], signal: AbortSignal, error: unknown): Promise<void> {
-  const nobodysFault = signal.aborted || isWeather(error) || error instanceof TooManyCalls;
-  if (events.length === 1 || nobodysFault) {
-    for (const event of events) await settle(crew, event, outcomeOf(error), 0, { keepClaims: true, signal });
-    return;
-  }
-  const middle = Math.ceil(events.length / 2);
-  for (const half of [events.slice(0, middle), events.slice(middle)]) {
-    await attemptSet(crew, half, signal, completeMarked).catch((reason) => endEach(crew, half, signal, reason));
-  }
-}
-
-async function attemptSet<T>(
-  crew: Crew,
-  events: QueuedEvent[],
-  signal: AbortSignal,
-  complete: typeof completeSet,
-  next?: (client: PoolClient) => Promise<T>,
-): Promise<T | undefined> {
-  const started = performance.now();
-  for (const event of events) refuseQuarantined(event);
-  await admit(crew, events);
-  const { completed, result } = await inTransaction(crew.pool, async (client) => {
-    const labels = await runOnSet(crew, client, events, signal);
-    crew.crash('after_effect');
-    const completed = { events, labels, durationMs: (performance.now() - started) / events.length };
-    await complete(client, crew.workerId, completed);
-    const result = await next?.(client);
-    crew.crash('before_commit');
-    return { completed, result };
+async function endSession({ pool, log }: WorkerContext, pid: number): Promise<void> {
+  await pool.query('select pg_terminate_backend($1)', [pid]).catch((error: unknown) => {
+    log.warn({ component: 'worker', pid, error }, 'a statement that we gave up could not be ended on the server');
   });
-  crew.crash('after_commit');
-  logSet(crew, completed, performance.now() - started);
-  return result;
 }
 
 function refuseQuarantined(event: QueuedEvent): void {

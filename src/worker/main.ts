@@ -1,10 +1,11 @@
 /** The process tds-core-worker. */
 import { describeConfig, processConfig, systemdEnvironment } from '../config.ts';
 import { createLogger, exitOnFatalErrors } from '../log.ts';
-import { runProcess } from '../shutdown.ts';
+import { type Part, runProcess } from '../shutdown.ts';
 import { notifySystemd } from '../systemd.ts';
 import { leaked } from './run-handlers.ts';
-import { createWorker } from './worker.ts';
+import { SUSPECTS_ONLY } from './suspects.ts';
+import { createSuspectWorker, createWorker } from './worker.ts';
 
 const LEAK_CHECK_MS = 1000;
 const AFTER_DRAIN_MS = 5000;
@@ -13,23 +14,18 @@ const EX_CONFIG = 78;
 const config = processConfig();
 const log = createLogger('tds-core-worker', config.logLevel);
 exitOnFatalErrors(log);
-const { databaseUrl } = config;
-if (!databaseUrl) {
+const url = config.databaseUrl as string;
+if (!url) {
   process.stderr.write('DATABASE_URL is not set: set it, or use npm start, which brings a database.\n');
   process.exit(EX_CONFIG);
 }
 
-log.info({ component: 'process', config: describeConfig(config) }, 'starting');
-const worker = await createWorker({ ...config, databaseUrl }, log);
-const systemd = {
-  name: 'systemd',
-  start: () => notifySystemd(systemdEnvironment(), 'READY=1'),
-  stop: () => notifySystemd(systemdEnvironment(), 'STOPPING=1'),
-};
-const lifecycle = await runProcess([worker, systemd], {
-  log,
-  deadlineMs: config.drainSeconds * 1000 + AFTER_DRAIN_MS,
-});
+const [only, suspectsWorkerId] = process.argv.slice(2);
+const isForSuspects = only === SUSPECTS_ONLY && suspectsWorkerId !== undefined;
+const parts = isForSuspects ? await forSuspects(suspectsWorkerId) : await ordinary();
+// `npm start`, or the worker whose suspects we run, is gone: nobody else would stop us.
+process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+const lifecycle = await runProcess(parts, { log, deadlineMs: config.drainSeconds * 1000 + AFTER_DRAIN_MS });
 
 // A handler that ignores its time-out cannot be stopped, only left behind: the next process starts clean.
 setInterval(async () => {
@@ -37,3 +33,18 @@ setInterval(async () => {
   await lifecycle.stop('too many handlers ignored their time-out');
   process.exit(1);
 }, LEAK_CHECK_MS).unref();
+
+async function ordinary(): Promise<Part[]> {
+  log.info({ component: 'process', config: describeConfig(config) }, 'starting');
+  const systemd = {
+    name: 'systemd',
+    start: () => notifySystemd(systemdEnvironment(), 'READY=1'),
+    stop: () => notifySystemd(systemdEnvironment(), 'STOPPING=1'),
+  };
+  return [await createWorker({ ...config, databaseUrl: url }, log), systemd];
+}
+
+async function forSuspects(workerId: string): Promise<Part[]> {
+  const end = () => process.kill(process.pid, 'SIGTERM');
+  return [await createSuspectWorker({ ...config, databaseUrl: url }, log, workerId, end)];
+}

@@ -1,49 +1,46 @@
-import type { PoolClient } from 'pg';
-import { kyselyOver, type LazyTransaction, TransactionOver } from '../db/transaction.ts';
+import type { HandlerTransaction } from '../db/handler-transaction.ts';
 import { TaggedError } from '../errors.ts';
 import { DEFAULT_TIMEOUT_MS, type Handler, type HandlerContext, type QueuedEvent } from '../handlers/handler.ts';
 import type { Registry } from '../handlers/registry.ts';
-import type { Crew } from './crew.ts';
+import type { WorkerContext } from './context.ts';
 
 /** Handlers that went on after their time-out, in this process. Each holds memory and perhaps a socket. */
 export const leaked = new Set<Promise<unknown>>();
 
-/** Runs every handler of a set of events on `client`, in the order of the registry. Returns outcome labels by queue id. */
-export async function runOnSet(
-  crew: Crew,
-  client: PoolClient,
-  events: QueuedEvent[],
-  signal: AbortSignal,
-): Promise<Map<string, string>> {
-  const labels = new Map<string, string>();
-  const { trx, close } = borrow(client);
-  try {
-    for (const [handler, wanted] of eventsByHandler(crew.registry, events)) {
-      if (!handler.handleBatch) continue;
-      const context = { trx, signal, log: crew.log };
-      const found = await withTimeout(handler, context, (limited) => handler.handleBatch?.(wanted, limited));
-      // The first handler to name an outcome wins: the mirror knows best what became of the record.
-      for (const [id, label] of found ?? []) if (!labels.has(id)) labels.set(id, label);
-    }
-    return labels;
-  } finally {
-    close();
-  }
+/** Which handler threw an error. */
+const throwers = new WeakMap<object, string>();
+
+/** The name of the handler that threw this, if one did. */
+export function handlerOf(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null ? throwers.get(error) : undefined;
 }
 
-/** A handler that goes on after its time-out must not write into whatever the client is used for next. */
-function borrow(client: PoolClient) {
-  let closed = false;
-  const trx = kyselyOver(async (text, parameters) => {
-    if (closed) throw new TransactionOver();
-    return client.query(text, parameters);
-  });
-  return {
-    trx,
-    close() {
-      closed = true;
-    },
-  };
+/** The longest that a handler of these events may take, in milliseconds. */
+export function timeoutOf(registry: Registry, events: QueuedEvent[]): number {
+  const types = new Set(events.map((event) => event.eventType));
+  const handlers = [...types].flatMap((type) => registry.matching(type));
+  return Math.max(...handlers.map((handler) => handler.timeoutMs ?? DEFAULT_TIMEOUT_MS), 1);
+}
+
+/** What handlers of one attempt share. */
+type Run = { transaction: HandlerTransaction; trx: HandlerContext['trx']; signal: AbortSignal };
+
+/** Runs every set handler of these events, in the order of the registry. Returns outcome labels by event id. */
+export async function runOnSet(
+  context: WorkerContext,
+  { transaction, trx, signal }: Run,
+  events: QueuedEvent[],
+): Promise<Map<string, string>> {
+  const labels = new Map<string, string>();
+  for (const [handler, wanted] of eventsByHandler(context.registry, events)) {
+    if (!handler.handleBatch) continue;
+    if (handler.name !== 'mirror') transaction.leavesTraces();
+    const handlerContext = { trx, signal, log: context.log };
+    const found = await withTimeout(handler, handlerContext, (limited) => handler.handleBatch?.(wanted, limited));
+    // The first handler to name an outcome wins: the mirror knows best what became of the record.
+    for (const [id, label] of found ?? []) if (!labels.has(id)) labels.set(id, label);
+  }
+  return labels;
 }
 
 function eventsByHandler(registry: Registry, events: QueuedEvent[]): Map<Handler, QueuedEvent[]> {
@@ -53,18 +50,18 @@ function eventsByHandler(registry: Registry, events: QueuedEvent[]): Map<Handler
   return new Map([...wanted].filter(([, matching]) => matching.length > 0));
 }
 
-/** Runs the handlers that take one event at a time; `lazy` begins when the first of them touches the database. */
+/** Runs the handlers that take one event at a time; the transaction begins when the first of them needs it. */
 export async function runOnOne(
-  crew: Crew,
-  lazy: LazyTransaction,
+  context: WorkerContext,
+  { transaction, trx, signal }: Run,
   event: QueuedEvent,
-  signal: AbortSignal,
 ): Promise<void> {
-  for (const handler of crew.registry.matching(event.eventType)) {
+  for (const handler of context.registry.matching(event.eventType)) {
     if (!handler.handle || handler.handleBatch) continue;
-    const log = crew.log.child({ event_id: event.eventId, queue_id: event.id, handler: handler.name });
-    const context = { trx: lazy.trx, signal, log };
-    await withTimeout(handler, context, (limited) => handler.handle?.(event, limited));
+    transaction.leavesTraces();
+    const log = context.log.child({ event_id: event.id, handler: handler.name });
+    const handlerContext = { trx, signal, log };
+    await withTimeout(handler, handlerContext, (limited) => handler.handle?.(event, limited));
   }
 }
 
@@ -84,8 +81,11 @@ async function withTimeout<T>(
   const timer = setTimeout(timedOut, timeoutMs);
   const signal = AbortSignal.any([context.signal, controller.signal]);
   try {
-    const running = Promise.resolve(run({ ...context, signal }));
+    const running = (async () => run({ ...context, signal }))();
     return await Promise.race([running, rejectOnAbort(signal, running)]);
+  } catch (error) {
+    if (typeof error === 'object' && error !== null && error !== context.signal.reason) throwers.set(error, handler.name);
+    throw error;
   } finally {
     clearTimeout(timer);
   }

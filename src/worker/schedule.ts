@@ -3,19 +3,20 @@ import type { Database } from '../db/database.ts';
 import type { Logger } from '../log.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
 import { purge } from '../queue/purge.ts';
-import type { Crew } from './crew.ts';
+import { exclusively } from '../db/transaction.ts';
+import type { WorkerContext } from './context.ts';
 
 const ALERTS = '*/15 * * * * *';
 const PURGE = '17 3 * * *';
 
-/** What happens by the clock. Every worker has this schedule; the work itself lets one at a time do it. */
+/** What happens by the clock. Every worker has this schedule; one at a time does the work. */
 export class Schedule {
   readonly #log: Logger;
   readonly #stopped = new AbortController();
   readonly #tasks: ScheduledTask[];
 
-  constructor(crew: Crew, db: Database, retentionDays: number) {
-    this.#log = crew.log;
+  constructor({ pool, log }: WorkerContext, db: Database, retentionDays: number) {
+    this.#log = log;
     this.#tasks = [
       this.#task(ALERTS, 'evaluating alerts', async () => {
         for (const { change, ...alert } of await evaluateAlerts(db)) {
@@ -24,8 +25,8 @@ export class Schedule {
         }
       }),
       this.#task(PURGE, 'purging', async () => {
-        const purged = await purge(crew.pool, retentionDays, this.#stopped.signal);
-        this.#log.info({ component: 'purge', ...purged }, 'old events purged');
+        const purged = await exclusively(pool, 'purge', () => purge(pool, retentionDays, this.#stopped.signal));
+        if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');
       }),
     ];
   }

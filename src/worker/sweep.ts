@@ -1,34 +1,39 @@
-import { onClient } from '../db/transaction.ts';
+import type { RetryPolicy } from '../queue/backoff.ts';
 import { compactCounts } from '../queue/counts.ts';
 import { promote } from '../queue/promote.ts';
 import { releaseForgotten, rescue } from '../queue/rescue.ts';
-import type { Crew } from './crew.ts';
-import type { Lifeline } from './lifeline.ts';
+import type { WorkerContext } from './context.ts';
+import type { Heartbeat } from './heartbeat.ts';
 import type { Loop } from './loop.ts';
+import type { SuspectRunner } from './suspects.ts';
 
 const PROMOTE_MS = 1000;
 const MAX_RESCUE_MS = 5000;
 
-/** The worker's recurring small work: due retries every second, dead workers and counts every five (or every lease). */
+export type SweepOptions = {
+  context: WorkerContext;
+  loop: Loop;
+  heartbeat: Pick<Heartbeat, 'steadyMs'>;
+  leaseSeconds: number;
+  /** Absent in the process that runs suspects itself. */
+  suspects?: SuspectRunner;
+};
+
+/** The worker's recurring small work: due retries and suspects every second, dead workers and counts every five. */
 export class Sweep {
-  readonly #crew: Crew;
-  readonly #loop: Loop;
-  readonly #lifeline: Lifeline;
-  readonly #leaseSeconds: number;
+  readonly #options: SweepOptions;
   readonly #rescueMs: number;
   #timers: NodeJS.Timeout[] = [];
   #running = new Set<Promise<void>>();
 
-  constructor(crew: Crew, loop: Loop, lifeline: Lifeline, leaseSeconds: number) {
-    this.#crew = crew;
-    this.#loop = loop;
-    this.#lifeline = lifeline;
-    this.#leaseSeconds = leaseSeconds;
-    this.#rescueMs = Math.min(MAX_RESCUE_MS, leaseSeconds * 1000);
+  constructor(options: SweepOptions) {
+    this.#options = options;
+    this.#rescueMs = Math.min(MAX_RESCUE_MS, options.leaseSeconds * 1000);
   }
 
   start(): void {
     this.#every(PROMOTE_MS, () => this.#promote());
+    this.#every(PROMOTE_MS, async () => this.#options.suspects?.runIfAny());
     // Jitter: a fleet that was started together must not sweep together.
     this.#every(this.#rescueMs * (0.8 + 0.4 * Math.random()), () => this.#rescue());
   }
@@ -36,6 +41,7 @@ export class Sweep {
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all(this.#running);
+    await this.#options.suspects?.stop();
   }
 
   #every(ms: number, work: () => Promise<void>): void {
@@ -53,32 +59,29 @@ export class Sweep {
   }
 
   #warn(error: unknown): void {
-    this.#crew.log.warn({ component: 'worker', error }, 'sweep failed');
+    this.#options.context.log.warn({ component: 'worker', error }, 'sweep failed');
   }
 
   async #promote(): Promise<void> {
-    const { due, suspects } = await onClient(this.#crew.pool, async (client) => {
-      const due = await promote(client);
-      await this.#loop.refresh(client);
-      const { rows } = await client.query('select from tds_queue_ready where alone limit 1');
-      return { due, suspects: rows.length };
-    });
-    if (due > 0) this.#loop.wake();
-    if (suspects > 0) this.#loop.runSuspects().catch((error) => this.#warn(error));
+    const { context, loop } = this.#options;
+    if ((await promote(context.pool)) > 0) loop.wake();
   }
 
   async #rescue(): Promise<void> {
-    await onClient(this.#crew.pool, compactCounts);
-    await releaseForgotten(this.#crew.pool, this.#crew.workerId, this.#loop.leases, this.#crew.policy);
+    const { context, loop, heartbeat, leaseSeconds } = this.#options;
+    const { pool, workerId, policy } = context;
+    await compactCounts(pool);
+    await releaseForgotten(pool, workerId, loop.leases, policy);
     // After an outage all leases have run out together: their owners get a while to renew before they are judged.
-    if (this.#lifeline.steadyMs < this.#rescueMs) return;
-    const rescued = await rescue(this.#crew.pool, this.#crew.policy, this.#leaseSeconds);
-    for (const { workerId, events } of rescued) {
-      this.#crew.log.warn(
-        { component: 'worker', dead_worker_id: workerId, events },
-        'rescued the events of a dead worker',
-      );
-    }
-    if (rescued.length > 0) this.#loop.wake();
+    if (heartbeat.steadyMs < this.#rescueMs) return;
+    if (await this.#takeBack(policy, leaseSeconds)) loop.wake();
+  }
+
+  async #takeBack(policy: RetryPolicy, leaseSeconds: number): Promise<boolean> {
+    const { pool, log } = this.#options.context;
+    const rescued = await rescue(pool, policy, leaseSeconds);
+    for (const { workerId, events } of rescued)
+      log.warn({ component: 'worker', dead_worker_id: workerId, events }, 'took back the events of a dead worker');
+    return rescued.length > 0;
   }
 }

@@ -4,69 +4,106 @@ import { openDatabase } from '../db/database.ts';
 import { mirror } from '../handlers/mirror.ts';
 import { loadHandlers, Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
-import { createDispatcher } from '../queue/dispatch.ts';
+import { createDispatcher, dispatchByPostgres } from '../queue/dispatch.ts';
+import { sessionsOf } from '../queue/rescue.ts';
 import type { Part } from '../shutdown.ts';
-import type { CrashPoint, Crew } from './crew.ts';
-import { Lifeline } from './lifeline.ts';
+import type { CrashPoint, WorkerContext } from './context.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { Loop } from './loop.ts';
 import { Schedule } from './schedule.ts';
+import { SuspectRunner } from './suspects.ts';
 import { Sweep } from './sweep.ts';
 
-/** Puts a worker together: its own pool, its lifeline, the claim loop, sweeps and schedule. */
-export async function createWorker(config: Config & { databaseUrl: string }, log: Logger): Promise<Part> {
-  const { databaseUrl: url, leaseSeconds, workerConcurrency: concurrency } = config;
-  const handlers = [mirror, ...(config.handlersDir ? await loadHandlers(config.handlersDir) : [])];
-  const { db, pool, close } = openDatabase({
-    url,
-    max: config.poolSize + config.maxOverflow,
-    applicationName: 'tds-core-worker',
-    // A worker that freezes in mid-transaction must not keep its row locks longer than its lease.
-    idleInTransactionTimeoutMs: leaseSeconds * 1000,
-    log,
-  });
-  const workerId = randomUUID();
-  const crew: Crew = {
-    workerId,
-    pool,
-    dispatcher: await createDispatcher({ ...config, pool, workerId, log }),
-    registry: new Registry(handlers),
-    policy: {
-      maxAttempts: config.maxAttempts,
-      baseSeconds: config.retryBaseSeconds,
-      maxSeconds: config.retryMaxSeconds,
+export type WorkerConfig = Config & { databaseUrl: string };
+
+/** Claims by two lanes, ends without effects, sweeps, schedule: a few at once, each of them short. */
+const QUEUE_CONNECTIONS = 6;
+const QUEUE_STATEMENT_MS = 8000;
+/** Handlers' connections beyond WORKER_CONCURRENCY: two lanes of sets. */
+const LANES = 2;
+
+/** Puts a worker together: its pools, its heartbeat, the claim loop, sweeps and schedule. */
+export async function createWorker(config: WorkerConfig, log: Logger): Promise<Part> {
+  const { context, queue, close } = await createContext(config, log, randomUUID());
+  const loop = new Loop(context, { concurrency: config.workerConcurrency });
+  const heartbeat = createHeartbeat(config, context, loop);
+  const suspects = new SuspectRunner(context.pool, log);
+  const sweep = new Sweep({ context, loop, heartbeat, leaseSeconds: config.leaseSeconds, suspects });
+  const schedule = new Schedule(context, queue, config.retentionDays);
+  return {
+    name: 'worker',
+    async start() {
+      await heartbeat.start();
+      loop.start();
+      sweep.start();
+      await schedule.start();
+      const names = context.registry.handlers.map(({ name }) => name);
+      log.info({ component: 'worker', worker_id: context.workerId, handlers: names }, 'worker started');
     },
-    log,
+    /** Drains for DRAIN_SECONDS; what is not done by then is given back uncharged. */
+    async stop() {
+      heartbeat.draining = true;
+      await schedule.stop();
+      await loop.stop(config.drainSeconds * 1000).finally(async () => {
+        await sweep.stop();
+        await heartbeat.stop();
+        await close();
+      });
+    },
+  };
+}
+
+/** A worker that runs suspects one by one: see suspects.ts. `onIdle` is called when there are none left. */
+export async function createSuspectWorker(
+  config: WorkerConfig,
+  log: Logger,
+  workerId: string,
+  onIdle: () => void,
+): Promise<Part> {
+  const { context, close } = await createContext({ ...config, queueDriver: 'postgres' }, log, workerId);
+  const loop = new Loop(context, { concurrency: 1, from: 'suspects', onIdle });
+  const heartbeat = createHeartbeat({ ...config, workerConcurrency: 1 }, context, loop);
+  return {
+    name: 'suspects',
+    async start() {
+      await heartbeat.start();
+      loop.start();
+    },
+    async stop() {
+      await loop.stop(config.drainSeconds * 1000).finally(async () => {
+        await heartbeat.stop();
+        await close();
+      });
+    },
+  };
+}
+
+async function createContext(config: WorkerConfig, log: Logger, workerId: string) {
+  const { databaseUrl: url, workerConcurrency, poolSize, maxOverflow } = config;
+  const handlers = [mirror, ...(config.handlersDir ? await loadHandlers(config.handlersDir) : [])];
+  const applicationName = sessionsOf(workerId);
+  const queue = openDatabase({ url, max: QUEUE_CONNECTIONS, applicationName, statementTimeoutMs: QUEUE_STATEMENT_MS, log });
+  const forHandlers = openDatabase({
+    ...{ url, applicationName, log },
+    max: Math.max(poolSize + maxOverflow - QUEUE_CONNECTIONS, workerConcurrency + LANES),
+  });
+  const context: WorkerContext = {
+    ...{ workerId, log, pool: queue.pool, handlerPool: forHandlers.pool },
+    dispatcher: config.queueDriver === 'postgres' ? dispatchByPostgres(queue.pool) : await createDispatcher({ ...config, pool: queue.pool, workerId, log }),
+    registry: new Registry(handlers),
+    policy: { maxAttempts: config.maxAttempts, baseSeconds: config.retryBaseSeconds, maxSeconds: config.retryMaxSeconds },
     crash: (point: CrashPoint) => {
       if (config.crashAt === point) process.kill(process.pid, 'SIGKILL');
     },
   };
-  const loop = new Loop(crew, { concurrency });
-  const lifeline = new Lifeline({
-    ...{ url, workerId: crew.workerId, leaseSeconds, concurrency, log },
+  return { context, queue: queue.db, close: () => Promise.all([queue.close(), forHandlers.close()]) };
+}
+
+function createHeartbeat(config: WorkerConfig, { workerId, log }: WorkerContext, loop: Loop): Heartbeat {
+  return new Heartbeat({
+    ...{ url: config.databaseUrl, workerId, leaseSeconds: config.leaseSeconds, concurrency: config.workerConcurrency, log },
     inFlight: () => loop.inFlight,
     onWake: () => loop.wake(),
     onLeaseLost: () => loop.loseLeases(),
   });
-  const sweep = new Sweep(crew, loop, lifeline, leaseSeconds);
-  const schedule = new Schedule(crew, db, config.retentionDays);
-  return {
-    name: 'worker',
-    async start() {
-      await lifeline.start();
-      loop.start();
-      sweep.start();
-      await schedule.start();
-      const names = handlers.map(({ name }) => name);
-      log.info({ component: 'worker', worker_id: crew.workerId, handlers: names }, 'worker started');
-    },
-    /** Drains for DRAIN_SECONDS; what is not done by then is given back uncharged. */
-    async stop() {
-      lifeline.draining = true;
-      await schedule.stop();
-      await loop.stop(config.drainSeconds * 1000);
-      await sweep.stop();
-      await lifeline.stop();
-      await close();
-    },
-  };
 }

@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Inbox, queue, dead letters, logs, alerts, audit. The queue row is narrow and updated in place; whatever is derived
- * from it (ready, delayed, counts) is kept true by the triggers of 0005_derived_state.ts.
+ * Inbox, queue, dead letters, logs, alerts, audit. `tds_sync_queue` is the truth about every event. What follows from
+ * it (who waits, who is in hand, counts, dead letters) is kept by the triggers of 0005_derived_state.ts.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statements of [INBOX, QUEUE, DISPATCH, LOGS, DEAD_LETTERS, OPERATORS]) {
@@ -20,7 +20,6 @@ create table tds_inbox_events (
   received_at timestamptz not null default now(),
   processed_at timestamptz,
   processed boolean not null default false,
-  versioned boolean not null default false,
   organization_id text not null,
   module text,
   action text,
@@ -29,7 +28,7 @@ create table tds_inbox_events (
   quarantine_reason text
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
-comment on column tds_inbox_events.event_id is 'equals the id of its first tds_sync_queue row';
+comment on column tds_inbox_events.event_id is 'the same as the id in tds_sync_queue and tds_dead_letter_queue';
 comment on column tds_inbox_events.dedupe_key is 'null as soon as a byte-identical delivery would be a new event';
 
 create table tds_inbox_payloads (
@@ -52,21 +51,27 @@ comment on column tds_inbox_payloads.raw_body is 'the bytes as received, where p
 // lease or any other column that changes. What changes stands last: the WAL of an update leaves out the part of the
 // row before it. Autovacuum only has to freeze and to clean up after purges.
 const QUEUE = `
+create function tds_entity_key(organization_id text, module text, entity_id text, event_id uuid) returns bigint
+language sql immutable parallel safe
+return hashtextextended(coalesce(organization_id || ' ' || module || ' ' || entity_id, event_id::text), 0);
+comment on function tds_entity_key is 'names an entity in 64 bits; an event without one is an entity of its own';
+
 create sequence tds_arrival as bigint cache 1;
 create table tds_sync_queue (
   id uuid primary key,
-  event_id uuid not null,
-  dead_letter_id uuid,
   arrival bigint not null default nextval('tds_arrival'),
   entity_key bigint not null,
   queued_at timestamptz not null default now(),
   run_at timestamptz not null default now(),
   priority integer not null default 1,
+  payload_bytes integer not null default 0,
+  versioned boolean not null default true,
   organization_id text not null,
   event_type text not null,
   entity_id text,
   suspect boolean not null default false,
   attempt_count integer not null default 0 check (attempt_count >= 0),
+  release_count integer not null default 0 check (release_count >= 0),
   status text not null default 'pending'
     check (status in ('pending', 'processing', 'retry', 'completed', 'dead_letter')),
   lease uuid,
@@ -75,68 +80,68 @@ create table tds_sync_queue (
   outcome text,
   error_tag text,
   error_message text,
-  check (status <> 'processing' or (lease is not null and started_at is not null)),
-  check (status <> 'completed' or completed_at is not null),
-  check (status not in ('retry', 'dead_letter') or error_message is not null)
+  constraint only_a_claim_makes_an_event_processing check ((status = 'processing') = (lease is not null)),
+  constraint a_completed_event_says_when check (status <> 'completed' or completed_at is not null)
 ) with (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05);
 create index tds_sync_queue_queued_at on tds_sync_queue (queued_at);
 
+comment on column tds_sync_queue.id is 'the id of the event: the same in tds_inbox_events and tds_dead_letter_queue, before and after any retry';
 comment on column tds_sync_queue.arrival is 'order of arrival: events of one entity run in this order';
-comment on column tds_sync_queue.entity_key is 'hash of organization, module and entity id';
-comment on column tds_sync_queue.suspect is 'was in the hands of a worker that died: runs alone next time';
+comment on column tds_sync_queue.entity_key is 'tds_entity_key of organization, module and entity id';
+comment on column tds_sync_queue.priority is 'lower runs first, among entities; within one entity arrival decides';
+comment on column tds_sync_queue.versioned is 'the body carries its own version; if not, the same bytes are a new event once this one no longer waits';
+comment on column tds_sync_queue.suspect is 'was being processed when its worker died: runs alone, in a process of its own';
+comment on column tds_sync_queue.release_count is 'how often in a row it was given back without an attempt being charged';
 `;
 
 // Small, hot tables: rows live for milliseconds, so vacuum early and without cost delay.
 const DISPATCH = `
-create table tds_queue_ready (
-  priority integer not null,
-  arrival bigint not null,
-  queue_id uuid not null,
+create table tds_queue_waiting (
   entity_key bigint not null,
-  alone boolean not null default false,
-  primary key (priority, arrival)
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_cost_delay = 0);
-create index tds_queue_ready_entity on tds_queue_ready (entity_key, arrival);
-create index tds_queue_ready_alone on tds_queue_ready (arrival) where alone;
-comment on table tds_queue_ready is 'the events that may be claimed now: deleted by the claim';
-
-create table tds_queue_delayed (
-  queue_id uuid primary key,
+  arrival bigint not null,
+  id uuid not null,
+  priority integer not null,
   run_at timestamptz not null,
-  priority integer not null,
-  arrival bigint not null,
-  entity_key bigint not null,
-  alone boolean not null default false
+  payload_bytes integer not null,
+  status text not null,
+  due boolean not null,
+  suspect boolean not null,
+  primary key (entity_key, arrival)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_cost_delay = 0);
-create index tds_queue_delayed_run_at on tds_queue_delayed (run_at);
-create index tds_queue_delayed_entity on tds_queue_delayed (entity_key);
-comment on table tds_queue_delayed is 'the events that wait for their run_at; later events of their entity wait with them';
+create index tds_queue_waiting_head on tds_queue_waiting (priority, arrival) where due;
+create index tds_queue_waiting_blocked on tds_queue_waiting (entity_key, arrival) where not due;
+create index tds_queue_waiting_run_at on tds_queue_waiting (run_at) where not due and not suspect;
+create index tds_queue_waiting_oldest on tds_queue_waiting (status, arrival) where not due;
+create index tds_queue_waiting_suspects on tds_queue_waiting (arrival) where suspect;
+comment on table tds_queue_waiting is 'the events in pending or retry, kept by the triggers of tds_sync_queue; never written by hand';
+comment on column tds_queue_waiting.due is 'its run_at has come and it is no suspect: it may be claimed';
 
 create table tds_queue_claims (
-  claim_xid bigint not null default (pg_current_xact_id()::text::bigint),
+  entity_key bigint primary key,
   lease uuid not null,
   worker_id uuid not null,
-  queue_ids uuid[] not null,
-  entity_keys bigint[] not null,
-  claimed_at timestamptz not null default statement_timestamp(),
-  primary key (claim_xid, lease)
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,
-  toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 10000);
--- Up to 1,000 ids each, most of them in the toast table: compressing them costs more than their WAL.
-alter table tds_queue_claims alter queue_ids set storage external, alter entity_keys set storage external;
-comment on table tds_queue_claims is 'what is being processed, one row per lease';
+  ids uuid[] not null default '{}',
+  claimed_at timestamptz not null default statement_timestamp()
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+comment on table tds_queue_claims is 'the entities in hand: the primary key is what keeps two workers from one entity';
+comment on column tds_queue_claims.ids is 'the events of the entity that were claimed together';
 
 create table tds_workers (
   worker_id uuid primary key,
   host text not null,
   pid integer not null,
+  version text not null default '',
   started_at timestamptz not null default now(),
   heartbeat_at timestamptz not null default now(),
   expires_at timestamptz not null,
+  ended_at timestamptz,
+  culprit uuid,
   concurrency integer not null,
   in_flight integer not null default 0,
   draining boolean not null default false
 ) with (fillfactor = 50);
+comment on column tds_workers.ended_at is 'when it said goodbye or was found dead; the row stays for a day';
+comment on column tds_workers.culprit is 'the event that its watchdog found blocking the process';
 
 create table tds_queue_counts (
   pending bigint not null default 0,
@@ -176,20 +181,24 @@ create index tds_sync_logs_created_at on tds_sync_logs using brin (created_at) w
 
 create table tds_processing_totals (
   bucket timestamptz not null,
-  succeeded bigint not null,
-  failed bigint not null,
-  duration_ms double precision not null
+  arrived bigint not null default 0,
+  succeeded bigint not null default 0,
+  failed bigint not null default 0,
+  released bigint not null default 0,
+  first_attempts bigint not null default 0,
+  first_failures bigint not null default 0,
+  duration_ms double precision not null default 0
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 create index tds_processing_totals_bucket on tds_processing_totals (bucket);
-comment on table tds_processing_totals is 'attempts per 10 seconds; several rows of one bucket add up';
+comment on table tds_processing_totals is 'arrivals and attempts per 10 seconds; several rows of one bucket add up';
+comment on column tds_processing_totals.released is 'given back without an attempt being charged';
+comment on column tds_processing_totals.first_failures is 'first attempts that failed: what the failure rate is made of';
 `;
 
 const DEAD_LETTERS = `
 create table tds_dead_letter_queue (
-  id uuid primary key default gen_random_uuid(),
-  original_queue_id uuid not null,
-  queue_id uuid not null,
-  event_id uuid not null,
+  id uuid primary key,
+  original_queue_id uuid generated always as (id) stored,
   organization_id text not null,
   event_type text not null,
   entity_id text,
@@ -206,7 +215,7 @@ create table tds_dead_letter_queue (
 );
 create index tds_dead_letter_queue_original on tds_dead_letter_queue (original_queue_id);
 create index tds_dead_letter_queue_open on tds_dead_letter_queue (moved_to_dlq_at desc, id desc) where resolved_at is null;
-comment on column tds_dead_letter_queue.queue_id is 'the tds_sync_queue row that stands in dead_letter for it';
+comment on table tds_dead_letter_queue is 'kept by the triggers of tds_sync_queue: open exactly while the event stands in dead_letter';
 comment on column tds_dead_letter_queue.resolved_at is 'null while the dead letter is open';
 `;
 

@@ -2,8 +2,10 @@ import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
+import { sessionsOf } from '../queue/rescue.ts';
+import { VERSION } from '../version.ts';
 
-export type LifelineOptions = {
+export type HeartbeatOptions = {
   url: string;
   workerId: string;
   leaseSeconds: number;
@@ -23,16 +25,15 @@ const GOODBYE_MS = 500;
  * The worker's own connection, which no handler can take away: it renews the worker's lease and listens for new
  * events. A half-open one is noticed by the next heartbeat, whose answer must come within 5 s, and is replaced.
  */
-export class Lifeline {
-  readonly #options: LifelineOptions;
+export class Heartbeat {
+  readonly #options: HeartbeatOptions;
   #client: pg.Client | undefined;
   #running: Promise<void> | undefined;
   #stopped = new AbortController();
-  #registered = false;
   #connectedAt = 0;
   draining = false;
 
-  constructor(options: LifelineOptions) {
+  constructor(options: HeartbeatOptions) {
     this.#options = options;
   }
 
@@ -48,7 +49,7 @@ export class Lifeline {
     return this.#client ? performance.now() - this.#connectedAt : 0;
   }
 
-  /** Unregisters the worker. What it still holds is taken back by others at once. */
+  /** Says goodbye. What the worker still holds is taken back by others at once. */
   async stop(): Promise<void> {
     this.#stopped.abort();
     await this.#running;
@@ -59,9 +60,9 @@ export class Lifeline {
       try {
         await this.#connect();
         await this.#beat(onRegistered);
-        await this.#client?.query('delete from tds_workers where worker_id = $1', [this.#options.workerId]);
+        await this.#client?.query('update tds_workers set ended_at = now() where worker_id = $1', [this.#options.workerId]);
       } catch (error) {
-        this.#options.log.warn({ component: 'worker', error }, 'lifeline to the database lost, reconnecting');
+        this.#options.log.warn({ component: 'worker', error }, 'the connection of the heartbeat was lost, reconnecting');
         await this.#pause(RECONNECT_MS);
       } finally {
         await this.#disconnect();
@@ -72,7 +73,7 @@ export class Lifeline {
   async #connect(): Promise<void> {
     const client = new pg.Client({
       connectionString: this.#options.url,
-      application_name: 'tds-core-worker lifeline',
+      application_name: sessionsOf(this.#options.workerId),
       connectionTimeoutMillis: 2000,
       query_timeout: 5000,
       keepAlive: true,
@@ -101,7 +102,7 @@ export class Lifeline {
 
   async #renew(): Promise<void> {
     const { workerId, leaseSeconds, concurrency, inFlight } = this.#options;
-    const { rows } = await (this.#client as pg.Client).query<{ registered: boolean }>(RENEW, [
+    const { rows } = await (this.#client as pg.Client).query<{ lost: boolean }>(RENEW, [
       workerId,
       os.hostname(),
       process.pid,
@@ -109,9 +110,9 @@ export class Lifeline {
       concurrency,
       inFlight(),
       this.draining,
+      VERSION,
     ]);
-    if (rows[0]?.registered && this.#registered) this.#options.onLeaseLost();
-    this.#registered = true;
+    if (rows[0]?.lost) this.#options.onLeaseLost();
   }
 
   async #pause(ms: number): Promise<void> {
@@ -128,10 +129,11 @@ export class Lifeline {
   }
 }
 
-// xmax = 0: the row is new. For a worker that was registered before, that means somebody took its events back.
+// A row that had been ended: somebody found the worker dead and took its events back.
 const RENEW = `
-insert into tds_workers (worker_id, host, pid, expires_at, concurrency, in_flight, draining)
-values ($1, $2, $3, now() + $4 * interval '1 second', $5, $6, $7)
-on conflict (worker_id) do update set heartbeat_at = now(), expires_at = excluded.expires_at,
-  in_flight = excluded.in_flight, draining = excluded.draining
-returning xmax = 0 as registered`;
+with before as materialized (select ended_at is not null as lost from tds_workers where worker_id = $1 for update)
+insert into tds_workers (worker_id, host, pid, expires_at, concurrency, in_flight, draining, version)
+values ($1, $2, $3, now() + $4 * interval '1 second', $5, $6, $7, $8)
+on conflict (worker_id) do update set heartbeat_at = now(), expires_at = excluded.expires_at, ended_at = null,
+  culprit = null, in_flight = excluded.in_flight, draining = excluded.draining
+returning coalesce((select lost from before), false) as lost`;

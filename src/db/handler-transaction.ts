@@ -1,0 +1,193 @@
+import { Kysely, PostgresDialect, type Transaction } from 'kysely';
+import type { Pool, PoolClient, QueryResult } from 'pg';
+import { handlerStatement, ownStatement } from './origin.ts';
+import type { Schema } from './schema.ts';
+
+export type HandlerTransactionOptions = {
+  pool: Pool;
+  /** The server cancels a statement that takes longer, and ends a transaction that idles longer. */
+  timeoutMs: number;
+  /** Runs before the first statement that comes through `trx`, in the same transaction, with a `trx` of its own. */
+  onBegin(trx: Transaction<Schema>): Promise<void>;
+  /** Ends a database session from outside, while a statement of ours still runs on it. */
+  endSession(pid: number): Promise<void>;
+};
+
+/** How much longer than the server we wait for its answer, before we give up on a connection that may be half open. */
+const CLIENT_MARGIN_MS = 2000;
+
+/**
+ * The transaction that handlers write in. It begins at the first statement: a handler that waits for the network first
+ * holds no connection. What a handler leaves behind in the session (settings, advisory locks, LISTEN, temporary tables,
+ * prepared statements) is discarded before the connection is used again.
+ */
+export class HandlerTransaction {
+  /** What handlers write through. Refuses statements once the attempt is over. */
+  readonly trx: Transaction<Schema>;
+  readonly #options: HandlerTransactionOptions;
+  #begun: Promise<PoolClient> | undefined;
+  #closed = false;
+  #running = 0;
+  #leavesTraces = false;
+
+  constructor(options: HandlerTransactionOptions) {
+    this.#options = options;
+    this.trx = kyselyOver(async (text, parameters) => this.#query(await this.#open(), text, parameters));
+  }
+
+  /** The client of the transaction, begun when it was not yet. */
+  begin(): Promise<PoolClient> {
+    this.#begun ??= this.#begin();
+    return this.#begun;
+  }
+
+  /** Whatever a handler set in the session, our own statements that follow mean our tables. */
+  async takeOver(): Promise<PoolClient> {
+    const client = await this.begin();
+    if (this.#leavesTraces) await client.query('reset role; reset all').catch(ownStatement);
+    return client;
+  }
+
+  /** From now on the session may be changed by code that is not ours. */
+  leavesTraces(): void {
+    this.#leavesTraces = true;
+  }
+
+  async commit(): Promise<void> {
+    await this.#end('commit');
+  }
+
+  /** Undoes everything, also while a statement is running. Never throws. */
+  async rollback(): Promise<void> {
+    await this.#end('rollback').catch(() => {});
+  }
+
+  async #open(): Promise<PoolClient> {
+    if (this.#closed) throw new TransactionOver();
+    return this.begin();
+  }
+
+  async #query(client: PoolClient, text: string, parameters: unknown[]): Promise<QueryResult> {
+    if (this.#closed) throw new TransactionOver();
+    if (endsTransaction(text)) throw new Error('the worker begins and ends the transaction: use ctx.trx as it is');
+    // Extended: the server refuses several statements in one text, such as a COMMIT behind a SELECT.
+    const query = {
+      ...{ text, values: parameters, queryMode: 'extended' },
+      query_timeout: this.#options.timeoutMs + CLIENT_MARGIN_MS,
+    };
+    this.#running += 1;
+    try {
+      const result = await client.query(query).catch(handlerStatement);
+      if (transactionStatus(client) === 'I') throw new Error('a statement of the handler ended the transaction');
+      return result;
+    } finally {
+      this.#running -= 1;
+    }
+  }
+
+  async #begin(): Promise<PoolClient> {
+    const { pool, timeoutMs, onBegin } = this.#options;
+    const client = await pool.connect().catch(ownStatement);
+    try {
+      const limits = ['statement_timeout', 'idle_in_transaction_session_timeout'];
+      const set = limits.map((limit) => `set local ${limit} = ${Math.ceil(timeoutMs)}`);
+      await client.query(['begin', ...set].join('; ')).catch(ownStatement);
+      await onBegin(kyselyOver((text, parameters) => this.#query(client, text, parameters)));
+      return client;
+    } catch (error) {
+      client.release(error as Error);
+      throw error;
+    }
+  }
+
+  async #end(command: 'commit' | 'rollback'): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const client = await this.#begun?.catch(() => undefined);
+    if (!client) return;
+    if (this.#running > 0) return this.#abandon(client);
+    let broken: Error | undefined;
+    try {
+      await client.query(command).catch(ownStatement);
+      if (this.#leavesTraces) await forget(client);
+    } catch (error) {
+      broken = error as Error;
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  }
+
+  /** A ROLLBACK would wait behind the running statement: the server is told to end the session instead. */
+  async #abandon(client: PoolClient): Promise<void> {
+    const { processID } = client as unknown as { processID: number };
+    client.release(new Error('given up while a statement was running'));
+    await this.#options.endSession(processID);
+  }
+}
+
+/** `I` outside of a transaction, `T` in one, `E` in one that has failed. */
+function transactionStatus(client: PoolClient): string | null {
+  return (client as unknown as { getTransactionStatus(): string | null }).getTransactionStatus();
+}
+
+/** DISCARD ALL, and pg's own memory of which statements it has prepared on this connection. */
+async function forget(client: PoolClient): Promise<void> {
+  await client.query('discard all');
+  const { connection } = client as unknown as { connection: { parsedStatements: Record<string, string> } };
+  connection.parsedStatements = {};
+}
+
+/** A handler went on writing after its attempt had ended. */
+export class TransactionOver extends Error {
+  override name = 'TransactionOver';
+  constructor() {
+    super('this transaction is over: the handler timed out or has returned');
+  }
+}
+
+/** `rollback to` a savepoint is the handler's own affair. */
+const TRANSACTION_COMMAND =
+  /^(begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b/i;
+
+/** A handler's own COMMIT would commit its effects without the completion, and they would happen again. */
+function endsTransaction(text: string): boolean {
+  return TRANSACTION_COMMAND.test(text.slice(firstWordAt(text)));
+}
+
+/** Where the statement begins behind white space and comments; PostgreSQL's comments may be nested. */
+function firstWordAt(text: string): number {
+  let at = 0;
+  for (;;) {
+    if (/\s/.test(text[at] ?? '')) at += 1;
+    else if (text.startsWith('--', at)) at = endOfLine(text, at);
+    else if (text.startsWith('/*', at)) at = endOfComment(text, at);
+    else return at;
+  }
+}
+
+function endOfLine(text: string, from: number): number {
+  const end = text.indexOf('\n', from);
+  return end === -1 ? text.length : end;
+}
+
+function endOfComment(text: string, from: number): number {
+  let depth = 0;
+  for (let at = from; at < text.length; at += 1) {
+    const two = text.slice(at, at + 2);
+    if (two === '/*') depth += 1;
+    if (two === '*/') depth -= 1;
+    if (two === '/*' || two === '*/') at += 1;
+    if (depth === 0) return at + 1;
+  }
+  return text.length;
+}
+
+type Query = (text: string, parameters: unknown[]) => Promise<QueryResult>;
+
+/** A Kysely transaction whose statements go through `query`; BEGIN and COMMIT are the caller's. */
+function kyselyOver(query: Query): Transaction<Schema> {
+  const client = { query, release() {} };
+  const pool = { connect: async () => client, end: async () => {} };
+  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool: pool as never }) }) as Transaction<Schema>;
+}

@@ -1,0 +1,66 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import path from 'node:path';
+import type { Pool } from 'pg';
+import type { Logger } from '../log.ts';
+
+/** The argument that makes a worker process run suspects only; its worker id follows. */
+export const SUSPECTS_ONLY = '--suspects-only';
+const MAIN = path.join(import.meta.dirname, 'main.ts');
+
+/**
+ * Runs the suspects of a crash one by one in a process of their own, so that one which kills its process again is alone
+ * in hand and is charged, while all other events go on here. The process ends when it finds no more suspects.
+ */
+export class SuspectRunner {
+  readonly #pool: Pool;
+  readonly #log: Logger;
+  #child: ChildProcess | undefined;
+  #stopping = false;
+
+  constructor(pool: Pool, log: Logger) {
+    this.#pool = pool;
+    this.#log = log;
+  }
+
+  /** Starts the process when suspects wait and none is running. */
+  async runIfAny(): Promise<void> {
+    if (this.#child || this.#stopping) return;
+    const { rows } = await this.#pool.query(
+      `select from tds_queue_waiting w where suspect and not exists (
+         select from tds_queue_claims c where c.entity_key = w.entity_key) and not (select paused from tds_queue_state)
+       limit 1`,
+    );
+    if (rows.length > 0 && !this.#child && !this.#stopping) this.#start();
+  }
+
+  /** Asks the process to end and waits for it. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const child = this.#child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  }
+
+  #start(): void {
+    const workerId = randomUUID();
+    this.#log.info({ component: 'worker', suspects_worker_id: workerId }, 'running suspects in a process of their own');
+    const child = fork(MAIN, [SUSPECTS_ONLY, workerId], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.#child = child;
+    child.on('error', (error) => this.#log.warn({ component: 'worker', error }, 'the process for suspects failed'));
+    child.once('exit', (code, signal) => void this.#ended(workerId, code, signal));
+  }
+
+  /** A dead process renews no lease: saying so at once spares waiting for it to run out. */
+  async #ended(workerId: string, code: number | null, signal: NodeJS.Signals | null): Promise<void> {
+    if (code !== 0) {
+      this.#log.warn({ component: 'worker', suspects_worker_id: workerId, code, signal }, 'a suspect ended its process');
+      await this.#pool
+        .query('update tds_workers set expires_at = now() where worker_id = $1 and ended_at is null', [workerId])
+        .catch((error: unknown) => this.#log.warn({ component: 'worker', error }, 'an ended lease could not be marked'));
+    }
+    this.#child = undefined;
+  }
+}
