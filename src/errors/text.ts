@@ -36,9 +36,13 @@ export function preview(value: unknown, maxBytes = 1024): string {
 }
 
 function print(value: unknown, budget: Budget, parents: unknown[]): string {
-  const isContainer = typeof value === 'object' && value !== null;
-  const printed = isContainer ? printObject(value, budget, parents) : printPrimitive(value, budget.left);
-  if (!isContainer) budget.left -= printed.length;
+  if (typeof value === 'object' && value !== null) {
+    // Its brackets: a tree of empty lists ends too.
+    budget.left -= 2;
+    return printObject(value, budget, parents);
+  }
+  const printed = printPrimitive(value, budget.left);
+  budget.left -= printed.length;
   return printed;
 }
 
