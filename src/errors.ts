@@ -1,151 +1,133 @@
 /**
- * The vocabulary of failure. A leaf: it imports nothing, so every room may import it.
+ * The vocabulary of failure. A leaf: it and `errors/` import nothing else, so every folder may import it.
  *
- * `classify` turns anything that can be thrown into a tag, a verdict (permanent or worth another attempt) and a
- * message that PostgreSQL can store.
+ * `classify` turns anything that can be thrown into a tag, a verdict (permanent or worth another attempt), a message and
+ * a detail that PostgreSQL can store. `errors/postgres.ts` tells a database that is away from a statement that failed.
  */
+import { describeChain } from './errors/describe.ts';
+import { detailOf, type ErrorDetail } from './errors/detail.ts';
+import { httpStatus, retryAfterOf } from './errors/http.ts';
+import {
+  isClientTimeout,
+  isContention,
+  isDatabaseAway,
+  isLockTimeout,
+  isLostConnection,
+  isServerUnableToWrite,
+  sqlState,
+} from './errors/postgres.ts';
+import { attempt, chain, read, text } from './errors/read.ts';
+import { type ErrorTag, isPermanentByDefault, TaggedError, type Verdict } from './errors/tagged.ts';
 
-export type ErrorTag =
-  | 'ValidationError'
-  | 'ConflictError'
-  | 'RateLimitError'
-  | 'InternalServerError'
-  | 'ServiceUnavailableError'
-  | 'TimeoutError'
-  | 'NetworkError'
-  | 'UnknownError'
-  | 'ProcessCrash';
+export { describeThrown } from './errors/describe.ts';
+export type { ErrorCause, ErrorDetail } from './errors/detail.ts';
+export {
+  blamesTheRow,
+  isContention,
+  isDatabaseAway,
+  isLockTimeout,
+  isOutOfConnections,
+  isServerUnableToWrite,
+  isStatementTimeout,
+} from './errors/postgres.ts';
+export { sanitizeText } from './errors/text.ts';
+export { type ErrorTag, TaggedError };
 
-export type Classification = {
-  tag: ErrorTag;
-  /** True when another attempt cannot succeed: the event goes to the dead letters at once. */
-  permanent: boolean;
-  /** Safe to store and show: no NUL, no lone surrogates, at most 2,000 characters. */
+export type Classification = Verdict & {
+  /** Safe to store and show: no NUL, no lone surrogates, at most 2 kB; PostgreSQL's messages without values. */
   message: string;
-  /** How long the other side asked us to wait, when it said so. */
+  /** How long the other side asked us to wait, when it said so: whole seconds from 1 to 86,400. */
   retryAfterSeconds?: number;
+  detail: ErrorDetail;
 };
 
-type Verdict = Pick<Classification, 'tag' | 'permanent'>;
+/** What handlers may call their errors, by `tag` or `name`. `ProcessCrash` is ours alone. */
+const KNOWN_TAGS = new Set<string>([
+  'ValidationError',
+  'ConflictError',
+  'RateLimitError',
+  'InternalServerError',
+  'ServiceUnavailableError',
+  'TimeoutError',
+  'NetworkError',
+  'UnknownError',
+] satisfies ErrorTag[]);
 
-const MAX_MESSAGE = 2000;
-const MAX_CAUSES = 5;
+const TIMEOUT_NAMES = new Set(['AbortError', 'HeadersTimeoutError', 'BodyTimeoutError']);
 
-/** An error that already knows its tag; handlers throw it to decide their own fate. */
-export class TaggedError extends Error {
-  readonly tag: ErrorTag;
-  readonly permanent: boolean;
-  readonly retryAfterSeconds: number | undefined;
+/**
+ * Classifies anything thrown, whatever it is: errors, texts, null, objects whose getters throw. Never throws itself.
+ * The outermost error that says what it is decides; an error with a `tag` says so, and an unknown tag is UnknownError.
+ * A RateLimitError is a request to wait, not a failure: callers do not charge an attempt for it. `now` (ms since 1970)
+ * is what a Retry-After that names a date is measured from.
+ */
+export function classify(error: unknown, now = Date.now()): Classification {
+  const links = chain(error);
+  const verdict = firstOf(links, verdictOf) ?? { tag: 'UnknownError', permanent: false };
+  const retryAfterSeconds = firstOf(links, (link) => retryAfterOf(link, now));
+  return {
+    ...verdict,
+    message: describeChain(error),
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    detail: detailOf(error),
+  };
+}
 
-  constructor(
-    tag: ErrorTag,
-    message: string,
-    options: { permanent?: boolean; retryAfterSeconds?: number; cause?: unknown } = {},
-  ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = tag;
-    this.tag = tag;
-    this.permanent = options.permanent ?? (tag === 'ValidationError' || tag === 'ConflictError');
-    this.retryAfterSeconds = options.retryAfterSeconds;
+/** @deprecated Say which: it mixes a database that is away with statements that failed. Goes with its last caller. */
+export function isDatabaseWeather(error: unknown): boolean {
+  return [isDatabaseAway, isContention, isLockTimeout, isServerUnableToWrite].some((applies) => applies(error));
+}
+
+function firstOf<T>(links: unknown[], find: (link: unknown) => T | undefined): T | undefined {
+  for (const link of links) {
+    const found = find(link);
+    if (found !== undefined) return found;
   }
+  return undefined;
+}
+
+function verdictOf(error: unknown): Verdict | undefined {
+  return fromTag(error) ?? fromName(error) ?? fromSqlState(error) ?? fromConnection(error) ?? fromHttpStatus(error);
+}
+
+function fromTag(error: unknown): Verdict | undefined {
+  const tag = text(error, 'tag');
+  if (tag === '') return undefined;
+  const isOurs = attempt(() => error instanceof TaggedError) === true;
+  const known = KNOWN_TAGS.has(tag) || (isOurs && tag === 'ProcessCrash');
+  return withFate(error, known ? (tag as ErrorTag) : 'UnknownError');
+}
+
+function fromName(error: unknown): Verdict | undefined {
+  const name = text(error, 'name');
+  if (KNOWN_TAGS.has(name) && name !== 'UnknownError') return withFate(error, name as ErrorTag);
+  return TIMEOUT_NAMES.has(name) ? transient('TimeoutError') : undefined;
+}
+
+/** An error may say itself that another attempt is useless, or that it is not. */
+function withFate(error: unknown, tag: ErrorTag): Verdict {
+  const permanent = read(error, 'permanent');
+  return { tag, permanent: typeof permanent === 'boolean' ? permanent : isPermanentByDefault(tag) };
 }
 
 const permanent = (tag: ErrorTag): Verdict => ({ tag, permanent: true });
 const transient = (tag: ErrorTag): Verdict => ({ tag, permanent: false });
 
-/** Names Node and undici give to a connection that could not be made or was lost. */
-const NETWORK_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'ETIMEDOUT',
-  'EPIPE',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'UND_ERR_SOCKET',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
-
-const TIMEOUT_NAMES = new Set(['AbortError', 'TimeoutError', 'HeadersTimeoutError', 'BodyTimeoutError']);
-
-/** SQLSTATEs of a server that is busy, restarting, failing over or full: nothing is wrong with the event. */
-const WEATHER_STATES = new Set(['40001', '40P01', '55P03', '53300', '53100', '25006']);
-const WEATHER_CLASSES = ['08', '57P0'];
-
-/** What `pg` says, without any code, when a connection dies or cannot be had in time. */
-const PG_CONNECTION_MESSAGES =
-  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error|Client was closed)/;
-
-/**
- * Classifies anything thrown, whatever it is: errors, strings, null, objects whose getters throw.
- * A RateLimitError is a request to wait, not a failure: callers do not charge an attempt for it.
- */
-export function classify(error: unknown): Classification {
-  const message = describe(error);
-  if (error instanceof TaggedError) {
-    const { tag, permanent, retryAfterSeconds } = error;
-    return { tag, permanent, message, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
-  }
-  for (const link of chain(error)) {
-    const verdict = verdictOf(link);
-    if (verdict) return { ...verdict, message };
-  }
-  return { tag: 'UnknownError', permanent: false, message };
-}
-
-/**
- * True when an error thrown by a database call blames the database rather than the statement: lost or refused
- * connections, restarts, deadlocks, lock time-outs, a full disk, a read-only standby. Such work is worth repeating.
- */
-export function isDatabaseWeather(error: unknown): boolean {
-  return chain(error).some((link) => {
-    const code = text(link, 'code');
-    return isWeatherState(code) || NETWORK_CODES.has(code) || PG_CONNECTION_MESSAGES.test(text(link, 'message'));
-  });
-}
-
-/** True when the server is up but has no connection for us: others must give theirs up first. */
-export function isOutOfConnections(error: unknown): boolean {
-  return text(error, 'code') === '53300';
-}
-
-/** True when PostgreSQL refused a value itself (bad data, constraint, limit): a neighbour's row may still be fine. */
-export function blamesTheRow(error: unknown): boolean {
-  return ['22', '23', '54'].some((sqlStateClass) => text(error, 'code').startsWith(sqlStateClass));
-}
-
-/**
- * Makes a text that PostgreSQL's text and jsonb accept (both refuse NUL; jsonb refuses lone surrogates) and that fits
- * a log line: at most 2,000 characters, cut between characters.
- */
-export function sanitizeMessage(message: string): string {
-  const clean = message.replaceAll('\0', '\uFFFD');
-  const cut = clean.length > MAX_MESSAGE ? `${clean.slice(0, MAX_MESSAGE - 1)}…` : clean;
-  return cut.toWellFormed();
-}
-
-function verdictOf(error: unknown): Verdict | undefined {
-  const code = text(error, 'code');
-  if (NETWORK_CODES.has(code)) return transient('NetworkError');
-  if (TIMEOUT_NAMES.has(text(error, 'name'))) return transient('TimeoutError');
-  return fromSqlState(code) ?? fromHttpStatus(error) ?? fromMessage(error);
-}
-
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
-function fromSqlState(code: string): Verdict | undefined {
-  if (!/^\d[0-9A-Z]{4}$/.test(code)) return undefined;
-  if (code === '23505' || code === '23P01') return permanent('ConflictError');
-  if (code.startsWith('22') || code.startsWith('23')) return permanent('ValidationError');
-  if (code.startsWith('08')) return transient('NetworkError');
-  if (code === '55P03' || code === '57014' || code === '25P03') return transient('TimeoutError');
-  if (isWeatherState(code)) return transient('ServiceUnavailableError');
+function fromSqlState(error: unknown): Verdict | undefined {
+  const state = sqlState(error);
+  if (state === '') return undefined;
+  if (state === '23505' || state === '23P01') return permanent('ConflictError');
+  if (/^(22|23|54)/.test(state)) return permanent('ValidationError');
+  if (state.startsWith('08')) return transient('NetworkError');
+  if (/^(55P03|57014|25P03|25P04)$/.test(state)) return transient('TimeoutError');
+  if (/^(40001|40P01|53|57P0|58|25006)/.test(state)) return transient('ServiceUnavailableError');
   return transient('UnknownError');
 }
 
-function isWeatherState(code: string): boolean {
-  return WEATHER_STATES.has(code) || WEATHER_CLASSES.some((prefix) => code.startsWith(prefix));
+function fromConnection(error: unknown): Verdict | undefined {
+  if (isLostConnection(error)) return transient('NetworkError');
+  return isClientTimeout(error) ? transient('TimeoutError') : undefined;
 }
 
 function fromHttpStatus(error: unknown): Verdict | undefined {
@@ -157,50 +139,4 @@ function fromHttpStatus(error: unknown): Verdict | undefined {
   if (status === 503) return transient('ServiceUnavailableError');
   if (status >= 500) return transient('InternalServerError');
   return permanent('ValidationError');
-}
-
-/** fetch wrappers, axios and Fastify each put the status elsewhere. */
-function httpStatus(error: unknown): number | undefined {
-  const candidates = [read(error, 'status'), read(error, 'statusCode'), read(read(error, 'response'), 'status')];
-  return candidates.find((value): value is number => Number.isInteger(value));
-}
-
-function fromMessage(error: unknown): Verdict | undefined {
-  return PG_CONNECTION_MESSAGES.test(text(error, 'message')) ? transient('NetworkError') : undefined;
-}
-
-/** The error and its causes, outermost first: `fetch` hides ECONNREFUSED behind "fetch failed". */
-function chain(error: unknown): unknown[] {
-  const links: unknown[] = [];
-  for (let link = error; link != null && links.length < MAX_CAUSES; link = read(link, 'cause')) links.push(link);
-  return links;
-}
-
-function describe(error: unknown): string {
-  if (typeof error === 'string' && error !== '') return sanitizeMessage(error);
-  const message = text(error, 'message') || text(error, 'name');
-  return sanitizeMessage(message || `something without a message was thrown: ${printed(error)}`);
-}
-
-function printed(error: unknown): string {
-  try {
-    return String(error);
-  } catch {
-    return typeof error;
-  }
-}
-
-function text(object: unknown, key: string): string {
-  const value = read(object, key);
-  return typeof value === 'string' ? value : '';
-}
-
-/** Reads a property of anything; a getter that throws counts as absent. */
-function read(object: unknown, key: string): unknown {
-  if (object === null || (typeof object !== 'object' && typeof object !== 'function')) return undefined;
-  try {
-    return (object as Record<string, unknown>)[key];
-  } catch {
-    return undefined;
-  }
 }

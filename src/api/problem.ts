@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import { classify, isDatabaseWeather } from '../errors.ts';
+import { classify, isContention, isDatabaseAway, isServerUnableToWrite } from '../errors.ts';
 
 /** An error answer as of RFC 9457: a stable `code` for programs, a `detail` that tells a person what to do. */
 export class Problem extends Error {
@@ -86,5 +86,6 @@ const MISSING_TABLE = new Set(['42P01', '42703']);
 
 /** InboxUnavailable: the webhook could not be committed. A statement time-out is as passing as a lost connection. */
 function isUnavailable(error: Error): boolean {
-  return error.name === 'InboxUnavailable' || isDatabaseWeather(error) || classify(error).tag === 'TimeoutError';
+  if (error.name === 'InboxUnavailable' || classify(error).tag === 'TimeoutError') return true;
+  return isDatabaseAway(error) || isContention(error) || isServerUnableToWrite(error);
 }

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { processConfig } from '../config.ts';
-import { isDatabaseWeather } from '../errors.ts';
+import { isContention, isDatabaseAway, isLockTimeout, isServerUnableToWrite } from '../errors.ts';
 import { type Database, openDatabase } from './database.ts';
 import { checkServer } from './server-settings.ts';
 
@@ -37,10 +37,15 @@ async function patiently<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (!isDatabaseWeather(error) || Date.now() > giveUpAt) throw error;
+      if (!willPass(error) || Date.now() > giveUpAt) throw error;
       await sleep(RETRY_MS);
     }
   }
+}
+
+/** Everything run here is our own, so that a standby, a full disk or a lock is the server's condition. */
+function willPass(error: unknown): boolean {
+  return [isDatabaseAway, isLockTimeout, isContention, isServerUnableToWrite].some((applies) => applies(error));
 }
 
 async function readMigrations(): Promise<Migrations> {
