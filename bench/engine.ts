@@ -10,8 +10,8 @@ import { Inbox } from '../src/inbox/store.ts';
 import { createLogger } from '../src/log.ts';
 import { dispatchByPostgres } from '../src/queue/dispatch.ts';
 import { queueStats } from '../src/queue/inspect.ts';
-import type { Crew } from '../src/worker/crew.ts';
-import { Lifeline } from '../src/worker/lifeline.ts';
+import type { WorkerContext } from '../src/worker/context.ts';
+import { Heartbeat } from '../src/worker/heartbeat.ts';
 import { Loop } from '../src/worker/loop.ts';
 import { Sweep } from '../src/worker/sweep.ts';
 import { arrival, entityOf } from './invoice.ts';
@@ -26,32 +26,32 @@ export const log = createLogger('tds-core-bench', 'info', { fd: openSync('/dev/n
 export type Opened = { url: string; db: Database; pool: pg.Pool; close(): Promise<void> };
 
 export function open(url: string, max = 10): Opened {
-  return { url, ...openDatabase({ url, max, applicationName: 'tds-bench', queryTimeoutMs: 0, log }) };
+  return { url, ...openDatabase({ url, max, applicationName: 'tds-bench', byIndex: true, queryTimeoutMs: 0, log }) };
 }
 
-/** Starts a worker with everything it has in production: lifeline, sweeps, log. */
+/** Starts a worker with everything it has in production: heartbeat, sweeps, log. */
 export async function startWorker({ url, pool }: Opened, handlers: Handler[], concurrency = 10) {
-  const crew: Crew = {
-    ...{ workerId: randomUUID(), pool, log, registry: new Registry(handlers), crash() {} },
+  const context: WorkerContext = {
+    ...{ workerId: randomUUID(), pool, handlerPool: pool, log, registry: new Registry(handlers), crash() {} },
     dispatcher: dispatchByPostgres(pool),
     policy: { maxAttempts: 3, baseSeconds: 1, maxSeconds: 10 },
   };
-  const loop = new Loop(crew, { concurrency });
-  const lifeline = new Lifeline({
-    ...{ url, workerId: crew.workerId, leaseSeconds: LEASE_SECONDS, concurrency, log },
+  const loop = new Loop(context, { concurrency });
+  const heartbeat = new Heartbeat({
+    ...{ url, workerId: context.workerId, leaseSeconds: LEASE_SECONDS, concurrency, log },
     inFlight: () => loop.inFlight,
     onWake: () => loop.wake(),
     onLeaseLost: () => loop.loseLeases(),
   });
-  const sweep = new Sweep(crew, loop, lifeline, LEASE_SECONDS);
-  await lifeline.start();
+  const sweep = new Sweep({ context, loop, heartbeat, leaseSeconds: LEASE_SECONDS });
+  await heartbeat.start();
   loop.start();
   sweep.start();
   return {
     async stop() {
       await loop.stop(5000);
       await sweep.stop();
-      await lifeline.stop();
+      await heartbeat.stop();
     },
   };
 }

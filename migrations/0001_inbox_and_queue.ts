@@ -119,12 +119,21 @@ comment on column tds_queue_waiting.due is 'its run_at has come and it is no sus
 create table tds_queue_claims (
   entity_key bigint primary key,
   lease uuid not null,
-  worker_id uuid not null,
-  ids uuid[] not null default '{}',
-  claimed_at timestamptz not null default statement_timestamp()
-) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+  ids uuid[]
+) with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 comment on table tds_queue_claims is 'the entities in hand: the primary key is what keeps two workers from one entity';
-comment on column tds_queue_claims.ids is 'the events of the entity that were claimed together';
+comment on column tds_queue_claims.ids is 'the events of the entity that were claimed together, if more than one';
+
+create table tds_queue_leases (
+  lease uuid primary key,
+  worker_id uuid not null,
+  claimed_at timestamptz not null default statement_timestamp(),
+  ids uuid[] not null
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,
+  toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 10000);
+-- Up to 1,000 ids, in the toast table: compressing them costs more than their WAL.
+alter table tds_queue_leases alter ids set storage external;
+comment on table tds_queue_leases is 'the claims whose events have not all ended, one row each, with all events claimed';
 
 create table tds_workers (
   worker_id uuid primary key,

@@ -26,12 +26,12 @@ export async function inboxEvent(db: Database, event: InboxEvent): Promise<Queue
   await sql`
     with event as (
       insert into tds_inbox_events
-        (event_id, organization_id, module, action, entity_id, event_type, versioned, received_at)
+        (event_id, organization_id, module, action, entity_id, event_type, received_at)
       values (${eventId}, ${organizationId}, ${module}, ${action}, ${event.entityId},
-        ${`${module}.${action}`}, ${version !== null}, ${event.receivedAt ?? sql`clock_timestamp()`})
+        ${`${module}.${action}`}, ${event.receivedAt ?? sql`clock_timestamp()`})
     )
     insert into tds_inbox_payloads (event_id, source, version, payload)
     values (${eventId}, 'webhook', ${version}, ${record}::json)`.execute(db);
   arrivals += 1;
-  return { id: randomUUID(), eventId, arrival: String(arrivals) } as QueuedEvent;
+  return { id: eventId, arrival: String(arrivals) } as QueuedEvent;
 }

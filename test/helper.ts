@@ -23,7 +23,7 @@ export const silentLog = createLogger('tds-core-test', 'silent');
 export async function testDatabase(t: Teardown): Promise<TestDatabase> {
   const server = await testServer();
   const url = await cloneTemplate(server.url);
-  const { db, pool, close } = openDatabase({ url, max: 10, applicationName: 'tds-test' });
+  const { db, pool, close } = openDatabase({ url, max: 10, applicationName: 'tds-test', byIndex: true });
   t.teardown(async () => {
     await close();
     await dropDatabase(server.url, url);

@@ -15,6 +15,12 @@ export type DatabaseOptions = {
   statementTimeoutMs?: number;
   /** The server ends a transaction that sits idle longer, so that a frozen process frees its rows; default: no limit. */
   idleInTransactionTimeoutMs?: number;
+  /**
+   * Has PostgreSQL look rows up by index, whatever statistics say. For the queue, whose statements touch a few rows of
+   * tables that are empty at one moment and large at the next: a plan made for an empty table reads a large one from
+   * end to end, and so does one made for an array of 1,000 ids.
+   */
+  byIndex?: boolean;
   /** We give up on a statement after this long, even when the server has vanished; default 10,000; 0: never. */
   queryTimeoutMs?: number;
   log?: Logger;
@@ -46,9 +52,21 @@ function poolConfig(options: DatabaseOptions): pg.PoolConfig {
     query_timeout: options.queryTimeoutMs ?? QUERY_TIMEOUT_MS,
     statement_timeout: options.statementTimeoutMs ?? 0,
     idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 0,
-    // Times are compared as text by people and tests: one zone everywhere, whatever the server's default.
-    options: '-c timezone=UTC',
+    options: sessionSettings(options).map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`).join(' '),
   };
+}
+
+/** What our statements rely on, whatever the server, the database or the role has set. Times are shown in UTC. */
+function sessionSettings({ byIndex = false }: DatabaseOptions): [name: string, value: string][] {
+  return [
+    ['timezone', 'UTC'],
+    ['datestyle', 'ISO,YMD'],
+    ['intervalstyle', 'postgres'],
+    ['search_path', 'public'],
+    ['default_transaction_isolation', 'read committed'],
+    ['plan_cache_mode', byIndex ? 'force_generic_plan' : 'auto'],
+    ['enable_seqscan', byIndex ? 'off' : 'on'],
+  ];
 }
 
 /**

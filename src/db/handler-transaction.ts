@@ -5,6 +5,8 @@ import type { Schema } from './schema.ts';
 
 export type HandlerTransactionOptions = {
   pool: Pool;
+  /** Code that is not ours will run: what it leaves behind in the session is discarded. */
+  foreignCode: boolean;
   /** The server cancels a statement that takes longer, and ends a transaction that idles longer. */
   timeoutMs: number;
   /** Runs before the first statement that comes through `trx`, in the same transaction, with a `trx` of its own. */
@@ -15,6 +17,8 @@ export type HandlerTransactionOptions = {
 
 /** How much longer than the server we wait for its answer, before we give up on a connection that may be half open. */
 const CLIENT_MARGIN_MS = 2000;
+/** A handler that idles in its transaction meets its own time-out first; the server's is for a process that froze. */
+const IDLE_MARGIN_MS = 5000;
 
 /**
  * The transaction that handlers write in. It begins at the first statement: a handler that waits for the network first
@@ -28,7 +32,6 @@ export class HandlerTransaction {
   #begun: Promise<PoolClient> | undefined;
   #closed = false;
   #running = 0;
-  #leavesTraces = false;
 
   constructor(options: HandlerTransactionOptions) {
     this.#options = options;
@@ -44,13 +47,8 @@ export class HandlerTransaction {
   /** Whatever a handler set in the session, our own statements that follow mean our tables. */
   async takeOver(): Promise<PoolClient> {
     const client = await this.begin();
-    if (this.#leavesTraces) await client.query('reset role; reset all').catch(ownStatement);
+    if (this.#options.foreignCode) await client.query('reset role; reset all').catch(ownStatement);
     return client;
-  }
-
-  /** From now on the session may be changed by code that is not ours. */
-  leavesTraces(): void {
-    this.#leavesTraces = true;
   }
 
   async commit(): Promise<void> {
@@ -86,12 +84,16 @@ export class HandlerTransaction {
   }
 
   async #begin(): Promise<PoolClient> {
-    const { pool, timeoutMs, onBegin } = this.#options;
+    const { pool, timeoutMs, foreignCode, onBegin } = this.#options;
     const client = await pool.connect().catch(ownStatement);
     try {
-      const limits = ['statement_timeout', 'idle_in_transaction_session_timeout'];
-      const set = limits.map((limit) => `set local ${limit} = ${Math.ceil(timeoutMs)}`);
-      await client.query(['begin', ...set].join('; ')).catch(ownStatement);
+      const settings = [
+        `set local statement_timeout = ${Math.ceil(timeoutMs)}`,
+        `set local idle_in_transaction_session_timeout = ${Math.ceil(timeoutMs) + IDLE_MARGIN_MS}`,
+      ];
+      // The pool's `byIndex` is for our own statements: a handler's are planned as anywhere else.
+      const planning = ['set local plan_cache_mode = auto', 'set local enable_seqscan = on'];
+      await client.query(['begin', ...settings, ...(foreignCode ? planning : [])].join('; ')).catch(ownStatement);
       await onBegin(kyselyOver((text, parameters) => this.#query(client, text, parameters)));
       return client;
     } catch (error) {
@@ -109,7 +111,7 @@ export class HandlerTransaction {
     let broken: Error | undefined;
     try {
       await client.query(command).catch(ownStatement);
-      if (this.#leavesTraces) await forget(client);
+      if (this.#options.foreignCode) await forget(client);
     } catch (error) {
       broken = error as Error;
       throw error;

@@ -1,13 +1,14 @@
 import type { ColumnType, Generated } from 'kysely';
+import type { LogStatus, Status } from '../queue/vocabulary.ts';
 
 /** The tables as Kysely sees them. Ids and 64-bit numbers are strings (pg), times are Dates, json stays JSON text. */
 export type Schema = {
   tds_inbox_events: InboxEvents;
   tds_inbox_payloads: InboxPayloads;
   tds_sync_queue: SyncQueue;
-  tds_queue_ready: QueueReady;
-  tds_queue_delayed: QueueDelayed;
+  tds_queue_waiting: QueueWaiting;
   tds_queue_claims: QueueClaims;
+  tds_queue_leases: QueueLeases;
   tds_queue_counts: QueueCounts;
   tds_queue_state: QueueState;
   tds_workers: Workers;
@@ -18,8 +19,6 @@ export type Schema = {
   tds_audit_log: AuditLog;
   books_records: BooksRecords;
 };
-
-export type Status = 'pending' | 'processing' | 'retry' | 'completed' | 'dead_letter';
 
 /** Written as JSON text, read back parsed (digits beyond 2^53 are lost: select `payload::text` where they matter). */
 type Json = ColumnType<unknown, string | null, string | null>;
@@ -35,7 +34,6 @@ export type InboxEvents = {
   received_at: GeneratedTimestamp;
   processed_at: OptionalTimestamp;
   processed: Generated<boolean>;
-  versioned: Generated<boolean>;
   organization_id: string;
   module: Optional<string>;
   action: Optional<string>;
@@ -57,51 +55,51 @@ export type InboxPayloads = {
 
 export type SyncQueue = {
   id: string;
-  event_id: string;
-  lease: Optional<string>;
-  dead_letter_id: Optional<string>;
   arrival: Generated<string>;
   entity_key: BigInt;
   queued_at: GeneratedTimestamp;
   run_at: GeneratedTimestamp;
-  started_at: OptionalTimestamp;
-  completed_at: OptionalTimestamp;
   priority: Generated<number>;
-  attempt_count: Generated<number>;
-  suspect: Generated<boolean>;
-  status: Generated<Status>;
+  payload_bytes: Generated<number>;
+  versioned: Generated<boolean>;
   organization_id: string;
   event_type: string;
   entity_id: Optional<string>;
+  suspect: Generated<boolean>;
+  attempt_count: Generated<number>;
+  release_count: Generated<number>;
+  status: Generated<Status>;
+  lease: Optional<string>;
+  started_at: OptionalTimestamp;
+  completed_at: OptionalTimestamp;
   outcome: Optional<string>;
   error_tag: Optional<string>;
   error_message: Optional<string>;
 };
 
-export type QueueReady = {
-  priority: number;
-  arrival: BigInt;
-  queue_id: string;
+export type QueueWaiting = {
   entity_key: BigInt;
-  alone: Generated<boolean>;
-};
-
-export type QueueDelayed = {
-  queue_id: string;
+  arrival: BigInt;
+  id: string;
+  priority: number;
   run_at: Timestamp;
-  priority: number;
-  arrival: BigInt;
-  entity_key: BigInt;
-  alone: Generated<boolean>;
+  payload_bytes: number;
+  status: Status;
+  due: boolean;
+  suspect: boolean;
 };
 
 export type QueueClaims = {
-  claim_xid: Generated<string>;
+  entity_key: BigInt;
+  lease: string;
+  ids: Optional<string[]>;
+};
+
+export type QueueLeases = {
   lease: string;
   worker_id: string;
-  queue_ids: string[];
-  entity_keys: string[];
   claimed_at: GeneratedTimestamp;
+  ids: string[];
 };
 
 export type QueueCounts = Record<Status, Generated<string>>;
@@ -118,9 +116,12 @@ export type Workers = {
   worker_id: string;
   host: string;
   pid: number;
+  version: Generated<string>;
   started_at: GeneratedTimestamp;
   heartbeat_at: GeneratedTimestamp;
   expires_at: Timestamp;
+  ended_at: OptionalTimestamp;
+  culprit: Optional<string>;
   concurrency: number;
   in_flight: Generated<number>;
   draining: Generated<boolean>;
@@ -132,7 +133,7 @@ export type SyncLogs = {
   created_at: GeneratedTimestamp;
   duration_ms: Optional<number>;
   attempt: number;
-  status: 'completed' | 'retry' | 'dead_letter' | 'released' | 'crashed';
+  status: LogStatus;
   outcome: Optional<string>;
   error_tag: Optional<string>;
   error_message: Optional<string>;
@@ -140,16 +141,18 @@ export type SyncLogs = {
 
 export type ProcessingTotals = {
   bucket: Timestamp;
-  succeeded: BigInt;
-  failed: BigInt;
-  duration_ms: number;
+  arrived: Generated<string>;
+  succeeded: Generated<string>;
+  failed: Generated<string>;
+  released: Generated<string>;
+  first_attempts: Generated<string>;
+  first_failures: Generated<string>;
+  duration_ms: Generated<number>;
 };
 
 export type DeadLetterQueue = {
-  id: Generated<string>;
-  original_queue_id: string;
-  queue_id: string;
-  event_id: string;
+  id: string;
+  original_queue_id: Generated<string>;
   organization_id: string;
   event_type: string;
   entity_id: Optional<string>;

@@ -55,16 +55,15 @@ async function handleBatch(events: QueuedEvent[], { trx }: HandlerContext): Prom
 function upsertRecords(events: QueuedEvent[]): RawBuilder<{ queue_id: string; outcome: MirrorOutcome }> {
   return sql`
     with recursive incoming as materialized (
-      select queue_id, event_id, arrival, module, entity_id, organization_id, source, received_at,
+      select event_id as queue_id, event_id, arrival, module, entity_id, organization_id, source, received_at,
         lag(queue_id) over (partition by module, entity_id, organization_id order by arrival) as previous_id,
         case action when 'deleted' then received_at end as deleted_at,
         case action when 'deleted' then greatest(received_at, version) else version end as version,
         payload::jsonb as record
       from unnest(
         ${events.map((event) => event.id)}::uuid[],
-        ${events.map((event) => event.eventId)}::uuid[],
         ${events.map((event) => event.arrival)}::bigint[]
-      ) as given (queue_id, event_id, arrival)
+      ) as given (event_id, arrival)
       cross join lateral (
         select module, entity_id, organization_id, source, received_at, action, version, payload
         from tds_inbox_events as event join tds_inbox_payloads using (event_id)

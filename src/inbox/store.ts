@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
-import { blamesTheRow, isDatabaseWeather, isOutOfConnections } from '../errors.ts';
+import { blamesTheRow, isContention, isDatabaseAway, isOutOfConnections, isServerUnableToWrite } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { type Enqueued, enqueue, findStored } from '../queue/enqueue.ts';
 import type { Delivery, Parsed } from './parse.ts';
@@ -49,7 +49,6 @@ export class Inbox {
   readonly #log: Logger;
   readonly #options: Required<InboxOptions>;
   #waiting: Waiting[] = [];
-  readonly #entitiesUnderway = new Set<string>();
   #waitingBytes = 0;
   #running = 0;
 
@@ -74,28 +73,14 @@ export class Inbox {
 
   #pump(): void {
     if (this.#running >= this.#options.concurrency) return;
-    const batch = this.#takeBatch();
+    const batch = this.#waiting.splice(0, BATCH);
     if (batch.length === 0) return;
-    for (const { event } of batch) this.#entitiesUnderway.add(entityOf(event));
+    for (const { event } of batch) this.#waitingBytes -= size(event);
     this.#running += 1;
     this.#store(batch).finally(() => {
-      for (const { event } of batch) this.#entitiesUnderway.delete(entityOf(event));
       this.#running -= 1;
       this.#pump();
     });
-  }
-
-  /** Of an entity that another statement is storing, nothing yet: the later event might be committed first. */
-  #takeBatch(): Waiting[] {
-    const batch: Waiting[] = [];
-    const rest: Waiting[] = [];
-    for (const waiting of this.#waiting) {
-      const takes = batch.length < BATCH && !this.#entitiesUnderway.has(entityOf(waiting.event));
-      (takes ? batch : rest).push(waiting);
-      if (takes) this.#waitingBytes -= size(waiting.event);
-    }
-    this.#waiting = rest;
-    return batch;
   }
 
   async #store(batch: Waiting[]): Promise<void> {
@@ -131,7 +116,7 @@ export class Inbox {
         );
       } catch (error) {
         const patienceMs = isOutOfConnections(error) ? CROWDED_MS : this.#options.timeoutMs;
-        if (!isDatabaseWeather(error) || Date.now() - (batch[0]?.since ?? 0) > patienceMs) throw error;
+        if (!isPassing(error) || Date.now() - (batch[0]?.since ?? 0) > patienceMs) throw error;
         this.#log.warn({ component: 'inbox', events: batch.length, error }, 'storing deliveries failed, trying again');
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
@@ -169,8 +154,10 @@ export class Inbox {
   }
 }
 
-const entityOf = ({ organizationId, module, entityId, eventId }: Enqueued) =>
-  entityId === null ? eventId : `${organizationId} ${module} ${entityId}`;
+/** Worth another try: nothing was stored, or the same ids tell what was. */
+function isPassing(error: unknown): boolean {
+  return isDatabaseAway(error) || isContention(error) || isServerUnableToWrite(error);
+}
 
 const size = (event: Enqueued) => (event.record?.length ?? 0) + (event.rawBody?.length ?? 0);
 

@@ -48,13 +48,13 @@ async function takeEntities(
   client: PoolClient,
   lease: string,
   place: Place,
-  { workerId, limit, from }: ClaimOptions,
+  { limit, from }: ClaimOptions,
 ): Promise<string[]> {
   const [name, where] = Array.isArray(from) ? (['listed', [from]] as const) : ([from, headValues(from, place)] as const);
   const { rows } = await client.query<[string]>({
     name: `claim entities ${name}`,
     text: takeEntitiesSql(CANDIDATES[name]),
-    values: [workerId, lease, limit, ...where],
+    values: [lease, limit, ...where],
     ...AS_CLAIMED_ROW,
   });
   return rows.map(([key]) => key);
@@ -68,14 +68,14 @@ async function takeEvents(
   client: PoolClient,
   lease: string,
   entityKeys: string[],
-  { limit, perEntity, maxBytes, from, withPayload }: ClaimOptions,
+  { workerId, limit, perEntity, maxBytes, from, withPayload }: ClaimOptions,
 ): Promise<ClaimedEvent[]> {
   const kind = from === 'suspects' ? 'suspect' : 'due';
   const { rows } = await client.query<ClaimedRow>({
     name: `claim events ${kind} ${withPayload}`,
     text: takeEventsSql(kind, withPayload),
     // Written as PostgreSQL reads an array: pg's own writer looks into each of 1,000 keys for what must be escaped.
-    values: [lease, `{${entityKeys.join()}}`, limit, perEntity, maxBytes],
+    values: [lease, `{${entityKeys.join()}}`, limit, perEntity, maxBytes, workerId],
     ...AS_CLAIMED_ROW,
   });
   // Sorted here, not by PostgreSQL, which would carry every payload through the sort.
@@ -92,25 +92,26 @@ const FIRST_IS_DUE = `not exists (select from tds_queue_waiting b
 /** Whose events may be claimed. Rows that another claim looks at are passed over, not waited for. */
 const CANDIDATES = {
   head: `select w.entity_key from tds_queue_waiting w
-    where w.due and (w.priority, w.arrival) >= ($4::int, $5::bigint) and ${FREE} and ${FIRST_IS_DUE}
-    order by w.priority, w.arrival limit $3 for update of w skip locked`,
+    where w.due and (w.priority, w.arrival) >= ($3::int, $4::bigint) and ${FREE} and ${FIRST_IS_DUE}
+    order by w.priority, w.arrival limit $2 for update of w skip locked`,
   suspects: `select w.entity_key from tds_queue_waiting w
     where w.suspect and ${FREE} and not exists (select from tds_queue_waiting b
       where b.entity_key = w.entity_key and b.arrival < w.arrival offset 0)
-    order by w.arrival limit $3 for update of w skip locked`,
-  listed: `select w.entity_key from unnest($4::bigint[]) as w (entity_key)
+    order by w.arrival limit $2 for update of w skip locked`,
+  listed: `select w.entity_key from unnest($3::bigint[]) as w (entity_key)
     where ${FREE} and exists (select from tds_queue_waiting a where a.entity_key = w.entity_key and a.due offset 0)
-    limit $3`,
+    limit $2`,
 } as const;
 
 // In order of entity key, so that two claims can never wait for each other in a circle.
 const takeEntitiesSql = (candidates: string) => `
 with candidate as materialized (${candidates})
-insert into tds_queue_claims (entity_key, lease, worker_id)
-select entity_key, $2, $1 from (select distinct entity_key from candidate) e order by entity_key
+insert into tds_queue_claims (entity_key, lease)
+select entity_key, $1 from (select distinct entity_key from candidate) e order by entity_key
 on conflict (entity_key) do nothing returning entity_key`;
 
 // `line`: an entity's events in order of arrival. None may be taken from the first on that has to wait.
+// status || '': statistics of a moment in which nothing waited would have the planner read the whole table.
 // `spared`: entities of which nothing was taken after all.
 const takeEventsSql = (kind: 'due' | 'suspect', withPayload: boolean) => `
 with line as (
@@ -125,11 +126,13 @@ sized as (
 chosen as materialized (select id, entity_key, arrival from sized where bytes_before < $5::bigint),
 q as (
   update tds_sync_queue s set status = 'processing', lease = $1, started_at = statement_timestamp()
-  from chosen c where s.id = c.id and s.status in ('pending', 'retry')
+  from chosen c where s.id = c.id and s.status || '' in ('pending', 'retry')
   returning s.*),
-held as (
+leased as (
+  insert into tds_queue_leases (lease, worker_id, ids) select $1, $6, array_agg(id) from q having count(*) > 0),
+several as (
   update tds_queue_claims c set ids = e.ids
-  from (select entity_key, array_agg(id order by arrival) as ids from q group by entity_key) e
+  from (select entity_key, array_agg(id order by arrival) as ids from q group by entity_key having count(*) > 1) e
   where c.entity_key = e.entity_key),
 spared as (
   delete from tds_queue_claims c

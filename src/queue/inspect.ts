@@ -90,7 +90,7 @@ function candidates(status: StatusFilter): RawBuilder<unknown> | undefined {
     case 'retry':
       return waiting;
     case 'processing':
-      return sql`select unnest(ids) from tds_queue_claims`;
+      return sql`select unnest(ids) from tds_queue_leases`;
     case 'dead_letter':
       return dead;
     case 'failed':

@@ -40,7 +40,7 @@ export async function rescue(pool: Pool, policy: RetryPolicy, leaseSeconds: numb
 export async function releaseForgotten(pool: Pool, workerId: string, known: string[], policy: RetryPolicy) {
   await inTransaction(pool, async (client) => {
     const { rows } = await client.query<{ lease: string }>(
-      `select distinct lease from tds_queue_claims where worker_id = $1 and lease <> all ($2)
+      `select lease from tds_queue_leases where worker_id = $1 and lease <> all ($2)
          and claimed_at < statement_timestamp() - interval '5 seconds'`,
       [workerId, known],
     );
@@ -58,7 +58,7 @@ async function findDead(pool: Pool, leaseSeconds: number, tried: string[]): Prom
     `select worker_id from tds_workers
      where ended_at is null and expires_at < statement_timestamp() and worker_id <> all ($2)
      union all
-     select worker_id from tds_queue_claims c
+     select worker_id from tds_queue_leases c
      where claimed_at < statement_timestamp() - $1 * interval '1 second' and worker_id <> all ($2)
        and not exists (select from tds_workers w where w.worker_id = c.worker_id and w.ended_at is null)
      limit 1`,
@@ -116,9 +116,9 @@ async function endAll(
 async function lockHeld(client: PoolClient, workerId: string, leases: string[] | null): Promise<ClaimedEvent[]> {
   const { rows } = await client.query<[...ClaimedRow, lease: string]>({
     text: `select ${eventColumns(false)}, q.lease
-           from tds_queue_claims c join tds_sync_queue q on q.id = any (c.ids) and q.lease = c.lease
+           from tds_queue_leases c join tds_sync_queue q on q.id = any (c.ids) and q.lease = c.lease
            join tds_inbox_payloads p on p.event_id = q.id
-           where c.worker_id = $1 and ($2::uuid[] is null or c.lease = any ($2)) and q.status = 'processing'
+           where c.worker_id = $1 and ($2::uuid[] is null or c.lease = any ($2))
            order by q.id for update of q`,
     values: [workerId, leases],
     ...AS_CLAIMED_ROW,

@@ -8,7 +8,7 @@ import { logSet, logStale } from './attempt-log.ts';
 import type { WorkerContext } from './context.ts';
 import { endWithoutEffects } from './end.ts';
 import { isWorthRepeating, outcomeOf } from './outcome.ts';
-import { runOnOne, runOnSet, timeoutOf } from './run-handlers.ts';
+import { runOnOne, runOnSet, runsForeignCode, timeoutOf } from './run-handlers.ts';
 
 const CONTENTION_TRIES = 5;
 
@@ -82,17 +82,18 @@ async function attempt(context: WorkerContext, events: QueuedEvent[], signal: Ab
   for (const event of events) refuseQuarantined(event);
   await admit(context, events);
   let labels = new Map<string, string>();
-  const transaction: HandlerTransaction = new HandlerTransaction({
+  const transaction = new HandlerTransaction({
     pool: context.handlerPool,
+    foreignCode: runsForeignCode(context.registry, events),
     timeoutMs: timeoutOf(context.registry, events),
     onBegin: async (trx) => {
-      labels = await runOnSet(context, { transaction, trx, signal }, events);
+      labels = await runOnSet(context, { trx, signal }, events);
     },
     endSession: (pid) => endSession(context, pid),
   });
   try {
     const [only] = events;
-    if (only && events.length === 1) await runOnOne(context, { transaction, trx: transaction.trx, signal }, only);
+    if (only && events.length === 1) await runOnOne(context, { trx: transaction.trx, signal }, only);
     const client = await transaction.takeOver();
     context.crash('after_effect');
     const durationMs = Math.round((performance.now() - started) * 1000) / events.length / 1000;

@@ -1,5 +1,5 @@
 import { originOf } from '../db/origin.ts';
-import { classify, isContention, isDatabaseAway, isPassingCondition } from '../errors.ts';
+import { classify, isContention, isDatabaseAway, isLockTimeout, isServerUnableToWrite } from '../errors.ts';
 import { StaleLease } from '../queue/finish.ts';
 import type { Outcome } from '../queue/vocabulary.ts';
 import { TooManyCalls } from './admit.ts';
@@ -28,7 +28,11 @@ export function outcomeOf(error: unknown): Exclude<Outcome, { kind: 'succeeded' 
 export function isNobodysFault(error: unknown): boolean {
   const origin = originOf(error);
   if (origin === undefined) return false;
-  return isDatabaseAway(error) || (origin === 'own' && (isPassingCondition(error) || isContention(error)));
+  return isDatabaseAway(error) || (origin === 'own' && isPassingCondition(error));
+}
+
+function isPassingCondition(error: unknown): boolean {
+  return isServerUnableToWrite(error) || isLockTimeout(error) || isContention(error);
 }
 
 /** A deadlock or a serialization failure: the same transaction may succeed at once. */

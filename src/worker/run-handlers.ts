@@ -1,4 +1,3 @@
-import type { HandlerTransaction } from '../db/handler-transaction.ts';
 import { TaggedError } from '../errors.ts';
 import { DEFAULT_TIMEOUT_MS, type Handler, type HandlerContext, type QueuedEvent } from '../handlers/handler.ts';
 import type { Registry } from '../handlers/registry.ts';
@@ -23,18 +22,23 @@ export function timeoutOf(registry: Registry, events: QueuedEvent[]): number {
 }
 
 /** What handlers of one attempt share. */
-type Run = { transaction: HandlerTransaction; trx: HandlerContext['trx']; signal: AbortSignal };
+type Run = Pick<HandlerContext, 'trx' | 'signal'>;
+
+/** True when a handler other than the built-in mirror will run. */
+export function runsForeignCode(registry: Registry, events: QueuedEvent[]): boolean {
+  const types = new Set(events.map((event) => event.eventType));
+  return [...types].some((type) => registry.matching(type).some((handler) => handler.name !== 'mirror'));
+}
 
 /** Runs every set handler of these events, in the order of the registry. Returns outcome labels by event id. */
 export async function runOnSet(
   context: WorkerContext,
-  { transaction, trx, signal }: Run,
+  { trx, signal }: Run,
   events: QueuedEvent[],
 ): Promise<Map<string, string>> {
   const labels = new Map<string, string>();
   for (const [handler, wanted] of eventsByHandler(context.registry, events)) {
     if (!handler.handleBatch) continue;
-    if (handler.name !== 'mirror') transaction.leavesTraces();
     const handlerContext = { trx, signal, log: context.log };
     const found = await withTimeout(handler, handlerContext, (limited) => handler.handleBatch?.(wanted, limited));
     // The first handler to name an outcome wins: the mirror knows best what became of the record.
@@ -53,12 +57,11 @@ function eventsByHandler(registry: Registry, events: QueuedEvent[]): Map<Handler
 /** Runs the handlers that take one event at a time; the transaction begins when the first of them needs it. */
 export async function runOnOne(
   context: WorkerContext,
-  { transaction, trx, signal }: Run,
+  { trx, signal }: Run,
   event: QueuedEvent,
 ): Promise<void> {
   for (const handler of context.registry.matching(event.eventType)) {
     if (!handler.handle || handler.handleBatch) continue;
-    transaction.leavesTraces();
     const log = context.log.child({ event_id: event.id, handler: handler.name });
     const handlerContext = { trx, signal, log };
     await withTimeout(handler, handlerContext, (limited) => handler.handle?.(event, limited));

@@ -82,9 +82,9 @@ async function createContext(config: WorkerConfig, log: Logger, workerId: string
   const { databaseUrl: url, workerConcurrency, poolSize, maxOverflow } = config;
   const handlers = [mirror, ...(config.handlersDir ? await loadHandlers(config.handlersDir) : [])];
   const applicationName = sessionsOf(workerId);
-  const queue = openDatabase({ url, max: QUEUE_CONNECTIONS, applicationName, statementTimeoutMs: QUEUE_STATEMENT_MS, log });
+  const queue = openDatabase({ url, max: QUEUE_CONNECTIONS, applicationName, statementTimeoutMs: QUEUE_STATEMENT_MS, byIndex: true, log });
   const forHandlers = openDatabase({
-    ...{ url, applicationName, log },
+    ...{ url, applicationName, byIndex: true, log },
     max: Math.max(poolSize + maxOverflow - QUEUE_CONNECTIONS, workerConcurrency + LANES),
   });
   const context: WorkerContext = {

@@ -1,23 +1,26 @@
 /** The queue's verbs with defaults, so that a test names only what it is about. */
 import { randomUUID } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
-import { inTransaction, onClient } from '../../src/db/transaction.ts';
+import { inTransaction } from '../../src/db/transaction.ts';
 import { newEventId } from '../../src/inbox/uuid.ts';
+import type { RetryPolicy } from '../../src/queue/backoff.ts';
 import { type ClaimOptions, claim } from '../../src/queue/claim.ts';
-import { completeSet } from '../../src/queue/complete.ts';
 import { type Enqueued, enqueue } from '../../src/queue/enqueue.ts';
 import type { ClaimedEvent } from '../../src/queue/event.ts';
 import { finish } from '../../src/queue/finish.ts';
-import { type LowWater, newLowWater } from '../../src/queue/low-water.ts';
-import { markProcessing } from '../../src/queue/mark.ts';
-import type { RetryPolicy } from '../../src/queue/retry.ts';
-import { type Outcome, transition } from '../../src/queue/state.ts';
+import { LowWater } from '../../src/queue/low-water.ts';
+import { transition } from '../../src/queue/state.ts';
+import type { Outcome } from '../../src/queue/vocabulary.ts';
 
 export const POLICY: RetryPolicy = { maxAttempts: 3, baseSeconds: 0, maxSeconds: 0 };
 export const SUCCESS: Outcome = { kind: 'succeeded', label: 'applied' };
+export const RELEASED: Outcome = { kind: 'released', seconds: 0, tag: 'UnknownError', message: 'broken off' };
+/** One event of each entity, or all events of each. */
+export const ONE_EACH = { perEntity: 1 };
+export const ALL_OF_EACH = { perEntity: 1000 };
 
 /** Stores one event per entity id, in this order. Returns their ids. */
-export async function arrive(pool: Pool, entityIds: string[], over: Partial<Enqueued> = {}): Promise<string[]> {
+export async function arrive(pool: Pool | PoolClient, entityIds: string[], over: Partial<Enqueued> = {}): Promise<string[]> {
   const events = entityIds.map((entityId) => inboxRow(entityId, over));
   await enqueue(pool, events);
   return events.map((event) => event.eventId);
@@ -34,47 +37,30 @@ export async function registerWorker(pool: Pool, seconds = 30): Promise<string> 
   return workerId;
 }
 
-/** A claimer with low-water marks of its own, as each worker has. */
+/** A claimer with a low-water mark of its own, as each worker has. */
 export class Claimer {
   readonly workerId: string;
-  readonly low: LowWater = newLowWater();
+  readonly low = new LowWater();
   readonly #pool: Pool;
-  readonly #ofSets = new WeakSet<ClaimedEvent>();
 
   constructor(pool: Pool, workerId: string = randomUUID()) {
     this.#pool = pool;
     this.workerId = workerId;
   }
 
-  async claim(options: Partial<ClaimOptions> = {}): Promise<ClaimedEvent[]> {
-    const all = { workerId: this.workerId, limit: 10, siblings: 'each', withPayload: false, ...options } as const;
-    const events = await onClient(this.#pool, (client) => claim(client, this.low, all));
-    if (all.siblings === 'together') for (const event of events) this.#ofSets.add(event);
-    return events;
+  claim(options: Partial<ClaimOptions> = {}): Promise<ClaimedEvent[]> {
+    const defaults = { limit: 10, perEntity: 1, maxBytes: 16 << 20, from: 'head', withPayload: false } as const;
+    return claim(this.#pool, this.low, { workerId: this.workerId, ...defaults, ...options });
   }
 
-  /** Ends events in one transaction, as the worker does for sets and for single events; `effects` run in it before. */
+  /** Ends events in one transaction, as the worker does; `effects` run in it before. */
   end(events: ClaimedEvent[], outcome: Outcome = SUCCESS, effects?: (client: PoolClient) => Promise<unknown>) {
     return inTransaction(this.#pool, async (client) => {
       await effects?.(client);
-      const isSet = events.every((event) => this.#ofSets.has(event));
-      if (isSet && outcome.kind === 'succeeded') {
-        const labels = new Map(events.map(({ id }) => [id, outcome.label ?? '']));
-        return completeSet(client, this.workerId, { events, labels, durationMs: 1 });
-      }
-      if (isSet) await this.mark(events);
-      const ends = events.map((event) => ({
-        event,
-        transition: transition(event.attemptCount, outcome, POLICY),
-        durationMs: 1,
-      }));
-      return finish(client, this.workerId, ends);
+      const ends = events.map((event) => ({ event, transition: transition(event, outcome, POLICY), durationMs: 1 }));
+      await finish(client, this.workerId, ends);
+      for (const event of events) this.low.lookAgainFrom(event);
     });
-  }
-
-  /** Shows events of a set as processing. */
-  mark(events: ClaimedEvent[]): Promise<void> {
-    return onClient(this.#pool, (client) => markProcessing(client, [...new Set(events.map(({ lease }) => lease))]));
   }
 }
 

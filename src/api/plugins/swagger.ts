@@ -3,7 +3,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { Api } from '../deps.ts';
 import { PROBLEM_TYPE } from '../problem.ts';
 import { ProblemSchema } from '../schemas.ts';
-import { VERSION } from '../version.ts';
+import { VERSION } from '../../version.ts';
 
 const TAGS = [
   { name: 'health', description: 'Is it up, alive, ready?' },

@@ -1,7 +1,6 @@
 import { Type } from 'typebox';
-import { queuedAtExactly } from '../../monitor/queued-at.ts';
 import { recentEvents, type StatusFilter } from '../../queue/inspect.ts';
-import { STATUSES } from '../../queue/state.ts';
+import { STATUSES } from '../../queue/vocabulary.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import type { Api, Deps } from '../deps.ts';
 import { Nullable, Page, Time, Uuid } from '../schemas.ts';
@@ -48,7 +47,7 @@ export function eventRoutes(api: Api, { db }: Deps): void {
     const events = await recentEvents(db, { limit, status, cursor: decodeCursor(cursor) });
     const last = events.at(-1);
     if (last && events.length === limit) {
-      reply.header('x-next-cursor', encodeCursor({ at: await queuedAtExactly(db, last.id), id: last.id }));
+      reply.header('x-next-cursor', encodeCursor({ at: last.queued_at_exactly, id: last.id }));
     }
     return events;
   });

@@ -3,7 +3,7 @@ import { checkDependencies } from '../../monitor/health.ts';
 import { aliveWorkers } from '../../monitor/workers.ts';
 import type { Api, Deps } from '../deps.ts';
 import { Nullable, Time } from '../schemas.ts';
-import { VERSION } from '../version.ts';
+import { VERSION } from '../../version.ts';
 
 const Health = Type.Object({
   status: Type.Literal('healthy'),

@@ -11,17 +11,8 @@ export async function readFacts(db: Database): Promise<Facts> {
     select
       (select coalesce(sum(pending), 0)::float8 from tds_queue_counts) as pending,
       (select coalesce(sum(dead_letter), 0)::float8 from tds_queue_counts) as "deadLetters",
-      greatest(
-        (select count(*)::float8
-         from tds_queue_claims c
-         cross join unnest(c.queue_ids) as claimed(id)
-         join tds_sync_queue q on q.id = claimed.id
-         where q.status = 'processing' and q.started_at < now() - interval '1 hour'),
-        -- Scans the queue only when more events are in processing than anybody holds, which takes a hand in psql.
-        (select count(*)::float8 from tds_sync_queue
-         where (select sum(processing) from tds_queue_counts)
-             > (select coalesce(sum(cardinality(queue_ids)), 0) from tds_queue_claims)
-           and status = 'processing' and started_at < now() - interval '1 hour')) as stuck,
+      (select count(*)::float8 from tds_queue_leases c join tds_sync_queue q on q.id = any (c.ids)
+       where q.status = 'processing' and q.started_at < now() - interval '1 hour') as stuck,
       (select 100 * sum(failed)::float8 / nullif(sum(succeeded + failed), 0)::float8
        from tds_processing_totals where bucket > now() - interval '1 hour') as "failurePercent"
   `.execute(db);

@@ -1,24 +1,22 @@
-/** A worker's crew without a process around it. */
+/** What the worker works with, without a process around it. */
 import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
 import type { Handler } from '../../src/handlers/handler.ts';
 import { Registry } from '../../src/handlers/registry.ts';
 import { dispatchByPostgres } from '../../src/queue/dispatch.ts';
-import type { Crew } from '../../src/worker/crew.ts';
+import type { WorkerContext } from '../../src/worker/context.ts';
 import { silentLog } from '../helper.ts';
 
 type TestHandler = Partial<Handler> & Pick<Handler, 'handle' | 'handleBatch'>;
 
 /** Handlers match every event unless they say otherwise. Retries come at once. */
-export function testCrew(pool: Pool, handlers: TestHandler[]): Crew {
+export function testContext(pool: Pool, handlers: TestHandler[], log = silentLog): WorkerContext {
   const named = handlers.map((handler, n) => ({ name: `handler ${n}`, eventTypes: ['*'], ...handler }));
   return {
-    workerId: randomUUID(),
-    pool,
+    ...{ workerId: randomUUID(), pool, handlerPool: pool, log },
     registry: new Registry(named as Handler[]),
     dispatcher: dispatchByPostgres(pool),
     policy: { maxAttempts: 3, baseSeconds: 0, maxSeconds: 0 },
-    log: silentLog,
     crash() {},
   };
 }
