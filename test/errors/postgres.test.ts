@@ -272,8 +272,8 @@ t.test('keys, other quotation marks and cut messages tell no values either', asy
     message('syntaxe en entrée invalide pour le type x : « secret »'),
     'syntaxe en entrée invalide pour le type x : "…"',
   );
-  t.equal(message('cut within "secret'), 'cut within "…');
-  t.equal(message('column "email" of secret"', '42703'), 'column "…"');
+  t.equal(message('cut within "secret'), 'cut within "…"');
+  t.equal(message('column "email" of "secret', '42703'), 'column "…"');
   t.equal(message('integer out of range', '22003'), 'integer out of range');
   t.equal(classify(new Error('a handler says "so"')).message, 'a handler says "so"', 'others keep their words');
   const inner = Object.assign(new Error('no "x" and "secret"'), { code: '22P02' });
