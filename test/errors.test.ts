@@ -131,6 +131,18 @@ t.test('Retry-After is understood as seconds and as each kind of HTTP date', asy
   for (const [value, expected] of Object.entries(table)) t.equal(wait(value), expected, JSON.stringify(value));
 });
 
+t.test('a date without a zone is GMT, wherever the process runs', async (t) => {
+  const { TZ } = process.env;
+  t.teardown(() => {
+    if (TZ === undefined) delete process.env.TZ;
+    else process.env.TZ = TZ;
+  });
+  process.env.TZ = 'Asia/Tokyo';
+  const now = Date.parse('2026-11-06T08:49:37Z');
+  for (const value of ['Fri Nov  6 08:51:37 2026', '2026-11-06T08:51:37'])
+    t.equal(classify({ headers: { 'retry-after': value } }, now).retryAfterSeconds, 120, value);
+});
+
 t.test('Retry-After is found wherever a client puts it', async (t) => {
   const response = new Response('', { status: 429, headers: { 'Retry-After': '17' } });
   const thrown: unknown[] = [

@@ -148,8 +148,9 @@ const IDENTIFIER = /^[a-z_][a-z\d_.]{0,127}$/i;
 export function messageTemplate(error: unknown): string {
   const message = text(error, 'message').replace(KEY_VALUES, ')=(…)').replace(BYTES, '0x…');
   const parts = message.split(QUOTE);
-  if (parts.length % 2 === 1 && parts.every((part, at) => at % 2 === 0 || isName(error, part.trim()))) return message;
-  if (parts.length === 2) return `${parts[0]}"…`;
+  // An odd number of marks: one of them belongs to a value, or the last value is cut off.
+  if (parts.length % 2 === 0) return `${parts[0]}"…"`;
+  if (parts.every((part, at) => at % 2 === 0 || isName(error, part.trim()))) return message;
   return message.replace(FROM_FIRST_TO_LAST_QUOTE, '"…"');
 }
 

@@ -125,6 +125,16 @@ t.test('a server that is starting, full, silent or hangs up is away, over TCP an
   }
 });
 
+t.test('a pool that has no connection in time counts as away', async (t) => {
+  const crowded = new pg.Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 20 });
+  const client = await crowded.connect();
+  const error = await errorOf(crowded.connect());
+  client.release();
+  await crowded.end();
+  t.match(error.message, 'timeout exceeded when trying to connect');
+  t.ok(isDatabaseAway(error));
+});
+
 t.test('a session that the server ends is away', async (t) => {
   const error = await failing(['select pg_terminate_backend(pg_backend_pid())']);
   t.match(error, { code: '57P01', severity: 'FATAL' });
@@ -262,9 +272,13 @@ t.test('keys, other quotation marks and cut messages tell no values either', asy
     message('syntaxe en entrée invalide pour le type x : « secret »'),
     'syntaxe en entrée invalide pour le type x : "…"',
   );
-  t.equal(message('cut within "secret'), 'cut within "…');
+  t.equal(message('cut within "secret'), 'cut within "…"');
+  t.equal(message('column "email" of "secret', '42703'), 'column "…"');
   t.equal(message('integer out of range', '22003'), 'integer out of range');
   t.equal(classify(new Error('a handler says "so"')).message, 'a handler says "so"', 'others keep their words');
+  const inner = Object.assign(new Error('no "x" and "secret"'), { code: '22P02' });
+  const outer = Object.assign(new Error('no "x"', { cause: inner }), { code: '22P02' });
+  t.equal(classify(outer).detail.causes[1]?.message, 'no "…"', 'one message may be the start of another');
   const custom = Object.assign(new Error('refused "x"'), { code: 'TDS01', severity: 'ERROR' });
   t.equal(classify(custom).message, 'refused "…"', 'also under a SQLSTATE of their own');
 });

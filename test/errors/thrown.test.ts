@@ -71,6 +71,11 @@ t.test('whatever is thrown gets a readable message', async (t) => {
   }
 });
 
+t.test('a value that has a tag but no readable prototype is classified', async (t) => {
+  const thrown = new Proxy({ tag: 'RateLimitError', message: 'later' }, { getPrototypeOf: thrower });
+  t.match(classify(thrown), { tag: 'RateLimitError', message: 'later' });
+});
+
 t.test('no error is too large, too deep or too circular', async (t) => {
   const deep: Record<string, unknown> = {};
   deep.self = deep;
@@ -88,6 +93,8 @@ t.test('no error is too large, too deep or too circular', async (t) => {
     t.ok(Buffer.byteLength(describeThrown(thrown)) <= 1024);
   }
   t.equal(classify(causes).detail.causes.length, 5);
+  t.equal(classify(loop()).detail.causes.length, 2);
+  t.match(classify(deep).message, /^something without a message was thrown: \{"self":\[circular\],"list":\[/);
   t.match(classify(causes).detail.stack, /thrown\.test/, 'the stack keeps its room');
 });
 
