@@ -17,3 +17,13 @@ export async function notifySystemd(env: NodeJS.ProcessEnv, state: string): Prom
   if (!env.NOTIFY_SOCKET) return;
   await promisify(execFile)('systemd-notify', [state], { timeout: 5000 });
 }
+
+/**
+ * Milliseconds between two signs of life for systemd's watchdog, a third of WatchdogSec; undefined when it expects none
+ * of this process (sd_watchdog_enabled(3)).
+ */
+export function watchdogPingMs(env: NodeJS.ProcessEnv): number | undefined {
+  const microseconds = Number(env.WATCHDOG_USEC);
+  const ours = env.WATCHDOG_PID === undefined || Number(env.WATCHDOG_PID) === process.pid;
+  return ours && microseconds > 0 ? microseconds / 3000 : undefined;
+}
