@@ -46,6 +46,7 @@ t.test('a handler cannot end the process and is told what to do instead, while w
   t.match(await program.ended, { code: 3 });
   const { told } = resultOf(program) as { told: Record<string, string> };
   t.equal(Object.keys(told).length, 7);
+  t.match(told['an imported exit'], 'process.exit()', 'it is refused before it has told anybody of the exit');
   for (const [way, message] of Object.entries(told)) {
     t.match(message, /^handler ends called process\.\w+\(\), which would end the worker.*throw an error/, way);
   }

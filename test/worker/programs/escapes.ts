@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger } from '../../../src/log.ts';
-import { Containment, containErrors } from '../../../src/worker/containment.ts';
+import { Containment, containErrors, outsideHandlers } from '../../../src/worker/containment.ts';
 
 const log = createLogger('tds-core-worker');
 containErrors(log);
@@ -51,7 +51,7 @@ const ways: Record<string, (signal: AbortSignal) => unknown> = {
   'a value that is no error': () => void Promise.reject(null),
   'a listener of its signal': (signal) => {
     signal.addEventListener('abort', oops);
-    setTimeout(() => interrupt.abort(new Error('interrupted')), 1);
+    outsideHandlers(() => setTimeout(() => interrupt.abort(new Error('interrupted')), 1));
   },
 };
 

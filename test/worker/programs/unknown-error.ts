@@ -6,11 +6,12 @@ import { Containment, containErrors, outsideHandlers } from '../../../src/worker
 const log = createLogger('tds-core-worker');
 containErrors(log);
 const never = new AbortController().signal;
-new Containment().run({ handler: 'innocent', events: [] }, never, async () => {
+const wait = async () => {
   outsideHandlers(() =>
     setTimeout(() => {
       throw new Error('ours');
     }, 10),
   );
   await sleep(60_000);
-});
+};
+await new Containment().run({ handler: 'innocent', events: [] }, never, wait).catch(() => {});
