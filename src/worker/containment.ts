@@ -2,6 +2,11 @@
  * Keeps what a handler does wrong inside its event. Errors that escape it (a promise nobody awaits, a timer that
  * throws) are traced to the handler through AsyncLocalStorage and fail its event's attempt; the process goes on.
  *
+ * Why not a thread or a process per handler: `ctx.trx` is a transaction on a live connection, which cannot be handed
+ * over. Every statement would travel as a copy (25 kB and back: 30 us to a thread, 190 us to a process, against 2 us
+ * for all of this), and each costs 15 MB and 45 ms, or 45 MB; a thread that runs out of memory or calls abort() still
+ * takes the process with it.
+ *
  * What is traced (Node 24): whatever began in the handler, such as promises, timers, microtasks, callbacks of files,
  * sockets and child processes. What is not, and ends the process as before: a listener that a handler adds to an object
  * which existed before it, and a promise of its own that only others reject. The one such object that we give it, its
