@@ -59,6 +59,7 @@ export const SETTINGS = {
   retryBaseSeconds: setting('RETRY_BASE_SECONDS', value.seconds(0, 86_400), 10),
   retryMaxSeconds: setting('RETRY_MAX_SECONDS', value.seconds(0, 604_800), 900),
   leaseSeconds: setting('LEASE_SECONDS', value.seconds(1, 3600), 30),
+  watchdogSeconds: optional('WATCHDOG_SECONDS', value.seconds(0, 1800)),
   drainSeconds: setting('DRAIN_SECONDS', value.seconds(0, 3600), 25),
   retentionDays: setting('RETENTION_DAYS', value.integer(1, 3650), 30),
   handlersDir: optional('HANDLERS_DIR', value.text),
@@ -210,6 +211,14 @@ function contradictions(settings: Settings): string[] {
     [
       settings.retryMaxSeconds < settings.retryBaseSeconds,
       'RETRY_MAX_SECONDS is less than RETRY_BASE_SECONDS: raise it.',
+    ],
+    [
+      (settings.watchdogSeconds ?? 0) > 0 && (settings.watchdogSeconds ?? 0) < 1,
+      'WATCHDOG_SECONDS below 1 would end healthy workers: raise it, or switch the watchdog off with 0.',
+    ],
+    [
+      (settings.watchdogSeconds ?? 0) > settings.leaseSeconds / 2,
+      'WATCHDOG_SECONDS is more than half of LEASE_SECONDS, so that other workers would act first: lower it.',
     ],
   ];
   return rules.filter(([broken]) => broken).map(([, advice]) => advice);

@@ -49,9 +49,11 @@ export function createLogger(service: string, level = 'info', options: LogOption
 /**
  * Makes whatever escapes every catch the last line of the log, at level fatal, and ends the process with code 1.
  * Without this Node prints a stack of several lines to stderr, which journald stores at level info.
+ * @param isContained says that an error is somebody's who has been told: then the process goes on
  */
-export function exitOnFatalErrors(log: Logger): void {
+export function exitOnFatalErrors(log: Logger, isContained: (error: unknown) => boolean = () => false): void {
   const die = (message: string) => (error: unknown) => {
+    if (isContained(error)) return;
     log.fatal({ component: 'process', error }, message);
     process.exit(1);
   };

@@ -87,6 +87,19 @@ t.test('contradictions refuse to start', async (t) => {
   t.match(problemsOf({ QUEUE_DRIVER: 'bullmq' }), [/needs REDIS_URL/]);
   t.match(problemsOf({ WEBHOOK_AUTH: 'both', ZOHO_WEBHOOK_SECRET: SECRET }), [/WEBHOOK_AUTH=both needs/]);
   t.match(problemsOf({ RETRY_BASE_SECONDS: '60', RETRY_MAX_SECONDS: '30' }), [/RETRY_MAX_SECONDS is less/]);
+  t.match(problemsOf({ WATCHDOG_SECONDS: '20' }), [/WATCHDOG_SECONDS is more than half/]);
+  t.match(problemsOf({ WATCHDOG_SECONDS: '0.5' }), [/WATCHDOG_SECONDS below 1/]);
+  t.strictSame(problemsOf({ WATCHDOG_SECONDS: '0' }), []);
+});
+
+t.test('what systemd says in the environment is not taken for misspelt settings', async (t) => {
+  const said = {
+    NOTIFY_SOCKET: '/run/systemd/notify',
+    WATCHDOG_USEC: '60000000',
+    WATCHDOG_PID: '1',
+    INVOCATION_ID: 'a',
+  };
+  t.strictSame(problemsOf({ ...said, JOURNAL_STREAM: '8:1', STATE_DIRECTORY: '/var/lib/tds-core' }), []);
 });
 
 t.test('a misspelt name is refused with the right one, and other programs are left alone', async (t) => {

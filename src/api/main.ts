@@ -4,7 +4,7 @@ import { openDatabase } from '../db/database.ts';
 import { Inbox } from '../inbox/store.ts';
 import { createLogger, exitOnFatalErrors } from '../log.ts';
 import { runProcess } from '../shutdown.ts';
-import { inheritedSocket, notifySystemd } from '../systemd.ts';
+import { inheritedSocket, notifySystemd, pingSystemd } from '../systemd.ts';
 import { buildApp, type Deps } from './app.ts';
 import { drain, listen } from './server.ts';
 
@@ -56,6 +56,7 @@ process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
 await runProcess(
   [
     { name: 'database', stop: () => Promise.all([intake.close(), operators.close()]) },
+    pingSystemd(env, (error) => log.warn({ component: 'process', error }, 'systemd could not be told')),
     { name: 'http', start: open, stop: () => drain(api, drainMs) },
     { name: 'systemd', start: () => notifySystemd(env, 'READY=1'), stop: () => notifySystemd(env, 'STOPPING=1') },
   ],
