@@ -1,10 +1,10 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely';
-import type { Pool, PoolClient, QueryResult } from 'pg';
+import type { PoolClient, QueryResult } from 'pg';
 import { handlerStatement, ownStatement } from './origin.ts';
 import type { Schema } from './schema.ts';
 
 export type HandlerTransactionOptions = {
-  pool: Pool;
+  connect(): Promise<PoolClient>;
   /** Code that is not ours will run: what it leaves behind in the session is discarded. */
   foreignCode: boolean;
   /** The server cancels a statement that takes longer, and ends a transaction that idles longer. */
@@ -84,8 +84,8 @@ export class HandlerTransaction {
   }
 
   async #begin(): Promise<PoolClient> {
-    const { pool, timeoutMs, foreignCode, onBegin } = this.#options;
-    const client = await pool.connect().catch(ownStatement);
+    const { connect, timeoutMs, foreignCode, onBegin } = this.#options;
+    const client = await connect().catch(ownStatement);
     try {
       const settings = [
         `set local statement_timeout = ${Math.ceil(timeoutMs)}`,

@@ -94,11 +94,13 @@ async function takeBack(client: PoolClient, workerId: string, policy: RetryPolic
   return events.length;
 }
 
-/** Who is to blame for a crash: the one the watchdog named; the only one in hand; else each of them might be. */
+/**
+ * Who is to blame for a crash: nobody else when the watchdog named an event, even one that is in hand no more; the
+ * only one in hand; else each of them might be.
+ */
 function judge(event: ClaimedEvent, inHand: ClaimedEvent[], culprit: string | null): Outcome {
-  const named = inHand.some(({ id }) => id === culprit);
-  if (named && event.id !== culprit) return UNHARMED;
-  return { kind: 'crashed', alone: named || inHand.length === 1 };
+  if (culprit !== null) return event.id === culprit ? { kind: 'crashed', alone: true } : UNHARMED;
+  return { kind: 'crashed', alone: inHand.length === 1 };
 }
 
 async function endAll(

@@ -9,7 +9,7 @@ export type Transition = {
   charge: 0 | 1;
   delaySeconds: number;
   suspect: boolean;
-  /** Given back once more without a charge; otherwise the count of releases starts again. */
+  /** Given back once more; otherwise the count of releases starts again. */
   countsAsRelease: boolean;
   outcome: string | null;
   errorTag: ErrorTag | null;
@@ -60,8 +60,10 @@ function failed({ attemptCount }: History, outcome: Outcome & { kind: 'failed' }
 
 function released(history: History, outcome: Outcome & { kind: 'released' }, policy: RetryPolicy): Transition {
   const { seconds, tag, message } = outcome;
-  if (history.releaseCount >= MAX_FREE_RELEASES)
-    return failed(history, { kind: 'failed', tag, message, permanent: false, retryAfterSeconds: seconds }, policy);
+  if (history.releaseCount >= MAX_FREE_RELEASES) {
+    const failure = { kind: 'failed', tag, message, permanent: false, retryAfterSeconds: seconds } as const;
+    return { ...failed(history, failure, policy), countsAsRelease: true };
+  }
   const end = { ...UNCHARGED, countsAsRelease: true, delaySeconds: seconds, ...errorOf(outcome) };
   return { ...end, status: 'pending', log: 'released' };
 }

@@ -5,6 +5,7 @@ import { type Finished, finish, StaleLease } from '../queue/finish.ts';
 import { transition } from '../queue/state.ts';
 import { admit } from './admit.ts';
 import { logSet, logStale } from './attempt-log.ts';
+import { Containment, outsideHandlers } from './containment.ts';
 import type { WorkerContext } from './context.ts';
 import { endWithoutEffects } from './end.ts';
 import { isWorthRepeating, outcomeOf } from './outcome.ts';
@@ -82,23 +83,26 @@ async function attempt(context: WorkerContext, events: QueuedEvent[], signal: Ab
   for (const event of events) refuseQuarantined(event);
   await admit(context, events);
   let labels = new Map<string, string>();
+  const containment = new Containment();
   const transaction = new HandlerTransaction({
-    pool: context.handlerPool,
+    // A connection outlives the handler that first needs it: its errors are not the handler's.
+    connect: () => outsideHandlers(() => context.handlerPool.connect()),
     foreignCode: runsForeignCode(context.registry, events),
     timeoutMs: timeoutOf(context.registry, events),
     onBegin: async (trx) => {
-      labels = await runOnSet(context, { trx, signal }, events);
+      labels = await runOnSet(context, { trx, signal, containment }, events);
     },
     endSession: (pid) => endSession(context, pid),
   });
   try {
     const [only] = events;
-    if (only && events.length === 1) await runOnOne(context, { trx: transaction.trx, signal }, only);
+    if (only && events.length === 1) await runOnOne(context, { trx: transaction.trx, signal, containment }, only);
     const client = await transaction.takeOver();
     context.crash('after_effect');
     const durationMs = Math.round((performance.now() - started) * 1000) / events.length / 1000;
     const finished = events.map((event) => succeeded(context, event, labels.get(event.id), durationMs));
     await finish(client, context.workerId, finished);
+    containment.throwEscaped();
     context.crash('before_commit');
     await transaction.commit();
     context.crash('after_commit');

@@ -1,8 +1,10 @@
 /** The process tds-core-worker. */
 import { describeConfig, processConfig, systemdEnvironment } from '../config.ts';
-import { createLogger, exitOnFatalErrors } from '../log.ts';
+import { createLogger } from '../log.ts';
 import { type Part, runProcess } from '../shutdown.ts';
 import { notifySystemd } from '../systemd.ts';
+import { containErrors } from './containment.ts';
+import { guardExit } from './exit-guard.ts';
 import { leaked } from './run-handlers.ts';
 import { SUSPECTS_ONLY } from './suspects.ts';
 import { createSuspectWorker, createWorker } from './worker.ts';
@@ -13,7 +15,8 @@ const EX_CONFIG = 78;
 
 const config = processConfig();
 const log = createLogger('tds-core-worker', config.logLevel);
-exitOnFatalErrors(log);
+containErrors(log);
+guardExit();
 const url = config.databaseUrl as string;
 if (!url) {
   process.stderr.write('DATABASE_URL is not set: set it, or use npm start, which brings a database.\n');

@@ -1,4 +1,5 @@
 import { TaggedError } from '../errors.ts';
+import type { Containment } from './containment.ts';
 import { DEFAULT_TIMEOUT_MS, type Handler, type HandlerContext, type QueuedEvent } from '../handlers/handler.ts';
 import type { Registry } from '../handlers/registry.ts';
 import type { WorkerContext } from './context.ts';
@@ -22,7 +23,7 @@ export function timeoutOf(registry: Registry, events: QueuedEvent[]): number {
 }
 
 /** What handlers of one attempt share. */
-type Run = Pick<HandlerContext, 'trx' | 'signal'>;
+type Run = Pick<HandlerContext, 'trx' | 'signal'> & { containment: Containment };
 
 /** True when a handler other than the built-in mirror will run. */
 export function runsForeignCode(registry: Registry, events: QueuedEvent[]): boolean {
@@ -33,14 +34,17 @@ export function runsForeignCode(registry: Registry, events: QueuedEvent[]): bool
 /** Runs every set handler of these events, in the order of the registry. Returns outcome labels by event id. */
 export async function runOnSet(
   context: WorkerContext,
-  { trx, signal }: Run,
+  { trx, signal, containment }: Run,
   events: QueuedEvent[],
 ): Promise<Map<string, string>> {
   const labels = new Map<string, string>();
   for (const [handler, wanted] of eventsByHandler(context.registry, events)) {
     if (!handler.handleBatch) continue;
     const handlerContext = { trx, signal, log: context.log };
-    const found = await withTimeout(handler, handlerContext, (limited) => handler.handleBatch?.(wanted, limited));
+    const work = { handler: handler.name, events: wanted };
+    const found = await withTimeout(handler, handlerContext, (limited) =>
+      containment.run(work, limited.signal, async (own) => handler.handleBatch?.(wanted, { ...limited, signal: own })),
+    );
     // The first handler to name an outcome wins: the mirror knows best what became of the record.
     for (const [id, label] of found ?? []) if (!labels.has(id)) labels.set(id, label);
   }
@@ -57,14 +61,17 @@ function eventsByHandler(registry: Registry, events: QueuedEvent[]): Map<Handler
 /** Runs the handlers that take one event at a time; the transaction begins when the first of them needs it. */
 export async function runOnOne(
   context: WorkerContext,
-  { trx, signal }: Run,
+  { trx, signal, containment }: Run,
   event: QueuedEvent,
 ): Promise<void> {
   for (const handler of context.registry.matching(event.eventType)) {
     if (!handler.handle || handler.handleBatch) continue;
     const log = context.log.child({ event_id: event.id, handler: handler.name });
     const handlerContext = { trx, signal, log };
-    await withTimeout(handler, handlerContext, (limited) => handler.handle?.(event, limited));
+    const work = { handler: handler.name, events: [event] };
+    await withTimeout(handler, handlerContext, (limited) =>
+      containment.run(work, limited.signal, async (own) => handler.handle?.(event, { ...limited, signal: own })),
+    );
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Config } from '../config.ts';
+import { type Config, logsToJournal, systemdEnvironment } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { mirror } from '../handlers/mirror.ts';
 import { loadHandlers, Registry } from '../handlers/registry.ts';
@@ -13,6 +13,7 @@ import { Loop } from './loop.ts';
 import { Schedule } from './schedule.ts';
 import { SuspectRunner } from './suspects.ts';
 import { Sweep } from './sweep.ts';
+import { defaultWatchdogSeconds, watchdog } from './watchdog.ts';
 
 export type WorkerConfig = Config & { databaseUrl: string };
 
@@ -25,6 +26,7 @@ const LANES = 2;
 /** Puts a worker together: its pools, its heartbeat, the claim loop, sweeps and schedule. */
 export async function createWorker(config: WorkerConfig, log: Logger): Promise<Part> {
   const { context, queue, close } = await createContext(config, log, randomUUID());
+  const dog = createWatchdog(config, context);
   const loop = new Loop(context, { concurrency: config.workerConcurrency });
   const heartbeat = createHeartbeat(config, context, loop);
   const suspects = new SuspectRunner(context.pool, log);
@@ -33,6 +35,7 @@ export async function createWorker(config: WorkerConfig, log: Logger): Promise<P
   return {
     name: 'worker',
     async start() {
+      await dog.start?.();
       await heartbeat.start();
       loop.start();
       sweep.start();
@@ -48,6 +51,7 @@ export async function createWorker(config: WorkerConfig, log: Logger): Promise<P
         await sweep.stop();
         await heartbeat.stop();
         await close();
+        await dog.stop?.();
       });
     },
   };
@@ -61,11 +65,13 @@ export async function createSuspectWorker(
   onIdle: () => void,
 ): Promise<Part> {
   const { context, close } = await createContext({ ...config, queueDriver: 'postgres' }, log, workerId);
+  const dog = createWatchdog(config, context);
   const loop = new Loop(context, { concurrency: 1, from: 'suspects', onIdle });
   const heartbeat = createHeartbeat({ ...config, workerConcurrency: 1 }, context, loop);
   return {
     name: 'suspects',
     async start() {
+      await dog.start?.();
       await heartbeat.start();
       loop.start();
     },
@@ -73,6 +79,7 @@ export async function createSuspectWorker(
       await loop.stop(config.drainSeconds * 1000).finally(async () => {
         await heartbeat.stop();
         await close();
+        await dog.stop?.();
       });
     },
   };
@@ -106,4 +113,9 @@ function createHeartbeat(config: WorkerConfig, { workerId, log }: WorkerContext,
     onWake: () => loop.wake(),
     onLeaseLost: () => loop.loseLeases(),
   });
+}
+
+function createWatchdog({ watchdogSeconds, leaseSeconds, databaseUrl }: WorkerConfig, { workerId, log }: WorkerContext): Part {
+  const seconds = watchdogSeconds ?? defaultWatchdogSeconds(leaseSeconds);
+  return watchdog({ ...{ seconds, workerId, databaseUrl, log }, journald: logsToJournal(), env: systemdEnvironment() });
 }

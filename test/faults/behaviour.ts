@@ -59,10 +59,10 @@ async function before(fault: Behaviour, signal: AbortSignal): Promise<void> {
 }
 
 async function leaveMark(event: QueuedEvent, key: string, { trx }: HandlerContext): Promise<void> {
-  await sql`insert into fault_effects (event_id, effect_key) values (${event.eventId}, ${key})
+  await sql`insert into fault_effects (event_id, effect_key) values (${event.id}, ${key})
     on conflict do nothing`.execute(trx);
   await sql`insert into fault_log (event_id, effect_key, entity_id, arrival, attempt, pid)
-    values (${event.eventId}, ${key}, ${event.entityId}, ${event.arrival}, ${event.attempt}, ${process.pid})`.execute(
+    values (${event.id}, ${key}, ${event.entityId}, ${event.arrival}, ${event.attempt}, ${process.pid})`.execute(
     trx,
   );
 }

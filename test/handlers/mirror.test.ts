@@ -189,6 +189,6 @@ t.test('ids of other modules and organizations are other entities', async (t) =>
 
 t.test('an event whose record is gone fails', async (t) => {
   const event = await inboxEvent(db, { entityId: newId(), record: draft });
-  await db.updateTable('tds_inbox_payloads').set({ payload: null }).where('event_id', '=', event.eventId).execute();
+  await db.updateTable('tds_inbox_payloads').set({ payload: null }).where('event_id', '=', event.id).execute();
   await t.rejects(handle([event]), { name: 'ValidationError' });
 });

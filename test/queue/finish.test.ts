@@ -2,9 +2,10 @@ import { sql } from 'kysely';
 import t from 'tap';
 import { retryDeadLetter } from '../../src/queue/dead-letter.ts';
 import { listDeadLetters, queueStats } from '../../src/queue/inspect.ts';
-import type { Outcome } from '../../src/queue/state.ts';
+import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { testDatabase } from '../helper.ts';
-import { arrive, Claimer, SUCCESS, statusOf } from './engine.ts';
+import { disagreements } from './agreement.ts';
+import { ALL_OF_EACH, arrive, Claimer, RELEASED, statusOf, SUCCESS } from './engine.ts';
 
 const { db, pool } = await testDatabase(t);
 t.beforeEach(() => pool.query('truncate tds_sync_queue, tds_dead_letter_queue, tds_sync_logs'));
@@ -48,23 +49,13 @@ t.test('a set is completed as its events would be one by one', async (t) => {
   await arrive(pool, ['a', 'b']);
   const [one, set] = [new Claimer(pool), new Claimer(pool)];
   await one.end(await one.claim({ limit: 1 }));
-  await set.end(await set.claim({ siblings: 'together' }));
+  await set.end(await set.claim(ALL_OF_EACH));
   const { rows } = await pool.query(`
     select q.status, attempt_count, q.outcome, q.started_at is null as not_started, q.lease is null as no_lease,
       suspect, q.error_tag, l.status as log_status, l.attempt, l.outcome as log_outcome, l.duration_ms, processed
-    from tds_sync_queue q join tds_sync_logs l on l.queue_id = q.id join tds_inbox_events using (event_id)`);
+    from tds_sync_queue q join tds_sync_logs l on l.queue_id = q.id join tds_inbox_events i on i.event_id = q.id`);
   t.equal(rows.length, 2);
   t.strictSame(rows[0], rows[1]);
-});
-
-t.test('a set whose claim is gone cannot be completed, and one that was marked meanwhile can', async (t) => {
-  await arrive(pool, ['a', 'b']);
-  const claimer = new Claimer(pool);
-  const held = await claimer.claim({ siblings: 'together' });
-  await claimer.mark(held);
-  await claimer.end(held);
-  t.equal(await statusOf(pool, held[0]?.id ?? ''), 'completed 1');
-  await t.rejects(claimer.end(held), { name: 'StaleLease' });
 });
 
 t.test('three failures make a dead letter that keeps the payload', async (t) => {
@@ -96,8 +87,8 @@ t.test('of two retries at once one succeeds and the other is told so', async (t)
   const dead = await openDeadLetter();
   const outcomes = await Promise.all([1, 2, 3, 4].map(() => retryDeadLetter(db, dead.id)));
   t.strictSame(outcomes.map(({ outcome }) => outcome).sort(), ['conflict', 'conflict', 'conflict', 'retried']);
-  t.equal(await statusOf(pool, dead.id), 'pending 0', 'the new row has the id of the dead letter');
-  t.equal(await statusOf(pool, id), 'undefined undefined', 'and stands in for the old one');
+  t.equal(dead.id, id, 'one id for ever');
+  t.equal(await statusOf(pool, id), 'pending 0');
   t.match(await queueStats(db), { pending: 1, dead_letter: 0, total: 1 });
 });
 
@@ -126,14 +117,68 @@ async function openDeadLetter() {
   return rows[0] ?? { id: '', retry_count: -1, last_retry_at: null };
 }
 
-t.test('a dead letter whose queue row was deleted in psql can be retried all the same', async (t) => {
-  const [id] = await arrive(pool, ['a']);
+t.test('a dead letter whose queue row was deleted in psql is closed, and cannot be retried', async (t) => {
+  const [id = ''] = await arrive(pool, ['a']);
   const claimer = new Claimer(pool);
   await claimer.end(await claimer.claim(), FATAL);
   await pool.query('delete from tds_sync_queue where id = $1', [id]);
-  const { rows } = await pool.query<{ id: string }>('select id from tds_dead_letter_queue where resolved_at is null');
-  const letter = rows[0]?.id ?? '';
-  t.match(await retryDeadLetter(db, letter), { outcome: 'retried', queueId: letter });
-  const [again] = await claimer.claim();
-  t.equal(again?.id, letter, 'and is processed');
+  t.match(await listDeadLetters(db, { limit: 10 }), { count: 0 });
+  t.match(await retryDeadLetter(db, id), { outcome: 'conflict' });
+});
+
+t.test('an event that is given back uncharged more than five times in a row is charged from then on', async (t) => {
+  const [id = ''] = await arrive(pool, ['a']);
+  const limited: Outcome = { kind: 'released', seconds: 0, tag: 'RateLimitError', message: 'later' };
+  const seen: string[] = [];
+  for (let n = 0; n < 8; n += 1) {
+    const claimer = new Claimer(pool);
+    await claimer.end(await claimer.claim(), limited);
+    seen.push(await statusOf(pool, id));
+  }
+  const free = Array.from({ length: 5 }, () => 'pending 0');
+  t.strictSame(seen, [...free, 'retry 1', 'retry 2', 'dead_letter 3']);
+});
+
+t.test('a success or a failure starts the count of releases anew', async (t) => {
+  const [id = ''] = await arrive(pool, ['a']);
+  const outcomes: Outcome[] = [RELEASED, { kind: 'failed', tag: 'NetworkError', message: 'gone', permanent: false }];
+  for (const [n, outcome] of outcomes.entries()) {
+    const claimer = new Claimer(pool);
+    await claimer.end(await claimer.claim(), outcome);
+    const { rows } = await pool.query('select release_count from tds_sync_queue where id = $1', [id]);
+    t.equal(rows[0].release_count, n === 0 ? 1 : 0);
+  }
+});
+
+/** Ten at a time: the pool has ten connections. */
+async function inWaves(ids: string[], work: (id: string) => Promise<unknown>): Promise<void> {
+  for (let at = 0; at < ids.length; at += 10) await Promise.all(ids.slice(at, at + 10).map(work));
+}
+
+t.test('two hundred dead letters are retried by three and by twenty clicks at once while their events fail at once', async (t) => {
+  const entities = Array.from({ length: 200 }, (_, n) => `e${n}`);
+  const ids = await arrive(pool, entities);
+  const bury = async () => {
+    const claimer = new Claimer(pool);
+    const events = await claimer.claim({ limit: 200 });
+    if (events.length > 0) await claimer.end(events, FATAL);
+    return events.length;
+  };
+  await bury();
+  for (const clicks of [3, 20]) {
+    let retried = 0;
+    const click = async (id: string) => {
+      if ((await retryDeadLetter(db, id)).outcome === 'retried') retried += 1;
+    };
+    const clicking = inWaves(ids, (id) => Promise.all(Array.from({ length: clicks }, () => click(id))));
+    let buried = 0;
+    const clicked = clicking.then(() => true);
+    while (!(await Promise.race([clicked, Promise.resolve(false)]))) buried += await bury();
+    buried += await bury();
+    t.equal(buried, retried, `${clicks} clicks: each retry was one attempt`);
+    t.ok(retried >= 200, `${retried} retries`);
+    t.strictSame(await disagreements(pool), []);
+    const { count } = await listDeadLetters(db, { limit: 1000 });
+    t.equal(count, 200, 'none is lost');
+  }
 });

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { releaseForgotten, rescue } from '../../src/queue/rescue.ts';
 import { testDatabase, waitFor } from '../helper.ts';
-import { arrive, Claimer, POLICY, registerWorker, SUCCESS, statusOf } from './engine.ts';
+import { ALL_OF_EACH, arrive, Claimer, POLICY, registerWorker, SUCCESS, statusOf } from './engine.ts';
 
 const LEASE_SECONDS = 30;
 const { pool } = await testDatabase(t);
@@ -20,7 +20,7 @@ t.test('an event that was alone in dead hands is charged and suspected', async (
   const { ids } = await deadWorker(['a']);
   t.match(await rescueAll(), [{ events: 1 }]);
   t.equal(await statusOf(pool, ids[0] ?? ''), 'pending 1');
-  t.equal((await new Claimer(pool).claim({ alone: true })).length, 1);
+  t.equal((await new Claimer(pool).claim({ from: 'suspects' })).length, 1);
 });
 
 t.test('neighbours of a crash are suspected and not charged', async (t) => {
@@ -30,14 +30,14 @@ t.test('neighbours of a crash are suspected and not charged', async (t) => {
   t.strictSame(await new Claimer(pool).claim(), [], 'they do not run among others');
 });
 
-t.test('a set that nobody has marked yet is rescued, and its former owner fenced', async (t) => {
+t.test('a set is rescued, and its former owner fenced', async (t) => {
   const ids = await arrive(pool, ['a', 'b']);
   const claimer = new Claimer(pool, await registerWorker(pool, -1));
-  const held = await claimer.claim({ siblings: 'together' });
+  const held = await claimer.claim(ALL_OF_EACH);
   t.match(await rescueAll(), [{ events: 2 }]);
   for (const id of ids) t.equal(await statusOf(pool, id), 'pending 0');
   await t.rejects(claimer.end(held), { name: 'StaleLease' });
-  const suspect = await new Claimer(pool).claim({ alone: true, limit: 1 });
+  const suspect = await new Claimer(pool).claim({ from: 'suspects' });
   t.equal(suspect[0]?.id, ids[0]);
 });
 
@@ -45,7 +45,7 @@ t.test('the third crash of an event that was alone makes a dead letter', async (
   const [id = ''] = await arrive(pool, ['a']);
   for (const expected of ['pending 1', 'pending 2', 'dead_letter 3']) {
     const claimer = new Claimer(pool, await registerWorker(pool, -1));
-    t.equal((await claimer.claim({ alone: expected !== 'pending 1' })).length, 1);
+    t.equal((await claimer.claim({ from: expected === 'pending 1' ? 'head' : 'suspects' })).length, 1);
     await rescueAll();
     t.equal(await statusOf(pool, id), expected);
   }
@@ -106,7 +106,7 @@ t.test('claims of a worker that was never registered again are given up after a 
   await arrive(pool, ['a']);
   await new Claimer(pool).claim();
   t.strictSame(await rescueAll(), [], 'not at once: the worker may be about to register');
-  await pool.query(`update tds_queue_claims set claimed_at = now() - interval '1 hour'`);
+  await pool.query(`update tds_queue_leases set claimed_at = now() - interval '1 hour'`);
   t.match(await rescueAll(), [{ events: 1 }]);
 });
 
@@ -114,7 +114,7 @@ t.test('a claim whose answer was lost is given back uncharged', async (t) => {
   const [id = ''] = await arrive(pool, ['a']);
   const worker = new Claimer(pool, await registerWorker(pool));
   await worker.claim();
-  await pool.query(`update tds_queue_claims set claimed_at = now() - interval '1 minute'`);
+  await pool.query(`update tds_queue_leases set claimed_at = now() - interval '1 minute'`);
   await releaseForgotten(pool, worker.workerId, [], POLICY);
   t.equal(await statusOf(pool, id), 'pending 0');
   t.equal((await new Claimer(pool).claim()).length, 1);
@@ -124,7 +124,7 @@ t.test('what a worker knows that it holds is left to it', async (t) => {
   const [id = ''] = await arrive(pool, ['a']);
   const worker = new Claimer(pool, await registerWorker(pool));
   const [event] = await worker.claim();
-  await pool.query(`update tds_queue_claims set claimed_at = now() - interval '1 minute'`);
+  await pool.query(`update tds_queue_leases set claimed_at = now() - interval '1 minute'`);
   await releaseForgotten(pool, worker.workerId, [event?.lease ?? ''], POLICY);
   t.equal(await statusOf(pool, id), 'processing 0');
 });

@@ -47,7 +47,7 @@ export class World {
   async deadLetter(contactId: string): Promise<{ eventId: string; id: string }> {
     const contact = { contact_id: contactId, last_modified_time: new Date().toISOString() };
     const eventId = await this.send('contact', 'demo_failure', JSON.stringify({ contact }));
-    const find = this.db.selectFrom('tds_dead_letter_queue').select('id').where('event_id', '=', eventId);
+    const find = this.db.selectFrom('tds_dead_letter_queue').select('id').where('id', '=', eventId);
     const { id } = await waitFor('the dead letter', () => find.executeTakeFirst());
     return { eventId, id };
   }

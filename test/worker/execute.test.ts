@@ -3,12 +3,12 @@ import { sql } from 'kysely';
 import t from 'tap';
 import { TaggedError } from '../../src/errors.ts';
 import type { HandlerContext } from '../../src/handlers/handler.ts';
-import type { Crew } from '../../src/worker/crew.ts';
+import type { WorkerContext } from '../../src/worker/context.ts';
 import { executeOne, executeSet } from '../../src/worker/execute.ts';
 import { leaked } from '../../src/worker/run-handlers.ts';
 import { testDatabase, waitFor } from '../helper.ts';
-import { arrive, Claimer, statusOf } from '../queue/engine.ts';
-import { testCrew } from './crew.ts';
+import { ALL_OF_EACH, arrive, Claimer, statusOf } from '../queue/engine.ts';
+import { testContext } from './context.ts';
 
 const { pool } = await testDatabase(t);
 await pool.query('create table marks (name text)');
@@ -23,26 +23,26 @@ async function marks(): Promise<string[]> {
 }
 
 /** Claims one event for the crew and executes it. Returns its status and what was charged. */
-async function attempt(crew: Crew, entity = 'a', signal = never): Promise<string> {
+async function attempt(worker: WorkerContext, entity = 'a', signal = never): Promise<string> {
   const [id = ''] = await arrive(pool, [entity]);
-  const [event] = await new Claimer(pool, crew.workerId).claim({ withPayload: true });
-  if (event) await executeOne(crew, event, signal);
+  const [event] = await new Claimer(pool, worker.workerId).claim({ withPayload: true });
+  if (event) await executeOne(worker, event, signal);
   return statusOf(pool, id);
 }
 
 t.test('all handlers of an event share one transaction', async (t) => {
-  const crew = testCrew(pool, [
+  const worker = testContext(pool, [
     { handle: (_, context) => mark('first', context) },
     { handle: () => Promise.reject(new Error('the second fails')) },
   ]);
-  t.equal(await attempt(crew), 'retry 1');
+  t.equal(await attempt(worker), 'retry 1');
   t.strictSame(await marks(), [], 'what the first wrote vanished');
 });
 
 t.test('no connection is held while a handler waits before its first write', async (t) => {
   let finish = () => {};
-  const crew = testCrew(pool, [{ handle: () => new Promise<void>((resolve) => (finish = resolve)) }]);
-  const done = attempt(crew);
+  const worker = testContext(pool, [{ handle: () => new Promise<void>((resolve) => (finish = resolve)) }]);
+  const done = attempt(worker);
   await waitFor('the handler to wait', async () => {
     const { rows } = await pool.query(`select from tds_sync_queue where status = 'processing'`);
     return rows.length === 1;
@@ -57,7 +57,7 @@ t.test('no connection is held while a handler waits before its first write', asy
 
 t.test('a handler that overruns its time is charged, and its late writes are refused', async (t) => {
   let late: unknown;
-  const crew = testCrew(pool, [
+  const worker = testContext(pool, [
     {
       timeoutMs: 50,
       async handle(_, context) {
@@ -67,7 +67,7 @@ t.test('a handler that overruns its time is charged, and its late writes are ref
       },
     },
   ]);
-  t.equal(await attempt(crew), 'retry 1');
+  t.equal(await attempt(worker), 'retry 1');
   await waitFor('the late write', () => late !== undefined);
   t.match(late, { name: 'TransactionOver' });
   t.strictSame(await marks(), []);
@@ -75,7 +75,7 @@ t.test('a handler that overruns its time is charged, and its late writes are ref
 
 t.test('a set handler that overruns its time cannot write any more either', async (t) => {
   let late: unknown;
-  const crew = testCrew(pool, [
+  const worker = testContext(pool, [
     {
       timeoutMs: 50,
       async handleBatch(_, context) {
@@ -86,8 +86,8 @@ t.test('a set handler that overruns its time cannot write any more either', asyn
     },
   ]);
   const [id = ''] = await arrive(pool, ['a']);
-  const events = await new Claimer(pool, crew.workerId).claim();
-  await executeSet(crew, events, never);
+  const events = await new Claimer(pool, worker.workerId).claim();
+  await executeSet(worker, events, never);
   await waitFor('the late write', () => late !== undefined);
   t.match(late, { name: 'TransactionOver' });
   t.strictSame([await statusOf(pool, id), await marks()], ['retry 1', []]);
@@ -99,12 +99,12 @@ t.test('a handler cannot begin a transaction of its own', async (t) => {
     const begin = trx.transaction() as unknown as { execute(work: (own: typeof trx) => unknown): Promise<unknown> };
     return begin.execute((own) => sql`insert into marks values ('own')`.execute(own));
   };
-  t.equal(await attempt(testCrew(pool, [{ handle }])), 'retry 1');
+  t.equal(await attempt(testContext(pool, [{ handle }])), 'retry 1');
   t.strictSame(await marks(), []);
 });
 
 t.test('a handler cannot commit', async (t) => {
-  const crew = testCrew(pool, [
+  const worker = testContext(pool, [
     {
       async handle(_, context) {
         await mark('own', context);
@@ -112,12 +112,12 @@ t.test('a handler cannot commit', async (t) => {
       },
     },
   ]);
-  t.equal(await attempt(crew), 'retry 1');
+  t.equal(await attempt(worker), 'retry 1');
   t.strictSame(await marks(), []);
 });
 
 t.test('a handler may use savepoints', async (t) => {
-  const crew = testCrew(pool, [
+  const worker = testContext(pool, [
     {
       async handle(_, context) {
         await sql`savepoint before`.execute(context.trx);
@@ -127,45 +127,45 @@ t.test('a handler may use savepoints', async (t) => {
       },
     },
   ]);
-  t.equal(await attempt(crew), 'completed 1');
+  t.equal(await attempt(worker), 'completed 1');
   t.strictSame(await marks(), ['kept']);
 });
 
 t.test('a handler that ignores its time-out counts as leaked until it ends', async (t) => {
-  const crew = testCrew(pool, [{ timeoutMs: 30, handle: () => sleep(300) }]);
-  t.equal(await attempt(crew), 'retry 1');
+  const worker = testContext(pool, [{ timeoutMs: 30, handle: () => sleep(300) }]);
+  t.equal(await attempt(worker), 'retry 1');
   t.equal(leaked.size, 1);
   await waitFor('the leak to end', () => leaked.size === 0);
 });
 
 t.test('a handler that heeds its signal leaves nothing behind', async (t) => {
-  const crew = testCrew(pool, [{ timeoutMs: 30, handle: (_, { signal }) => sleep(60_000, undefined, { signal }) }]);
-  t.equal(await attempt(crew), 'retry 1');
+  const worker = testContext(pool, [{ timeoutMs: 30, handle: (_, { signal }) => sleep(60_000, undefined, { signal }) }]);
+  t.equal(await attempt(worker), 'retry 1');
   await waitFor('nothing to be leaked', () => leaked.size === 0, 1000);
 });
 
 t.test('a permanent error is dead at once, a transient one waits for another attempt', async (t) => {
-  const permanent = testCrew(pool, [{ handle: () => Promise.reject(new TaggedError('ValidationError', 'no')) }]);
+  const permanent = testContext(pool, [{ handle: () => Promise.reject(new TaggedError('ValidationError', 'no')) }]);
   t.equal(await attempt(permanent), 'dead_letter 1');
-  const transient = testCrew(pool, [{ handle: () => Promise.reject(new TaggedError('NetworkError', 'gone')) }]);
+  const transient = testContext(pool, [{ handle: () => Promise.reject(new TaggedError('NetworkError', 'gone')) }]);
   t.equal(await attempt(transient, 'b'), 'retry 1');
 });
 
 t.test('waiting for a rate limit costs no attempt', async (t) => {
-  const crew = testCrew(pool, [
+  const worker = testContext(pool, [
     { handle: () => Promise.reject(new TaggedError('RateLimitError', 'later', { retryAfterSeconds: 60 })) },
   ]);
-  t.equal(await attempt(crew), 'pending 0');
+  t.equal(await attempt(worker), 'pending 0');
 });
 
 t.test('an error text that PostgreSQL cannot store does not stop the end of an event', async (t) => {
-  const crew = testCrew(pool, [{ handle: () => Promise.reject(new Error('bad \0 and \ud800')) }]);
-  t.equal(await attempt(crew), 'retry 1');
+  const worker = testContext(pool, [{ handle: () => Promise.reject(new Error('bad \0 and \ud800')) }]);
+  t.equal(await attempt(worker), 'retry 1');
 });
 
 for (const thrown of [undefined, null, 'text', 0, { odd: true }]) {
   t.test(`a handler that throws ${JSON.stringify(thrown)} fails its attempt like any other`, async (t) => {
-    t.equal(await attempt(testCrew(pool, [{ handle: () => Promise.reject(thrown) }])), 'retry 1');
+    t.equal(await attempt(testContext(pool, [{ handle: () => Promise.reject(thrown) }])), 'retry 1');
   });
 }
 
@@ -173,12 +173,12 @@ t.test('a handler that throws before its first await fails its attempt', async (
   const handle = () => {
     throw new Error('at once');
   };
-  t.equal(await attempt(testCrew(pool, [{ handle }])), 'retry 1');
+  t.equal(await attempt(testContext(pool, [{ handle }])), 'retry 1');
 });
 
 t.test('a serialization failure is tried again at once and not charged', async (t) => {
   let calls = 0;
-  const crew = testCrew(pool, [
+  const worker = testContext(pool, [
     {
       async handle(_, context) {
         calls += 1;
@@ -188,12 +188,12 @@ t.test('a serialization failure is tried again at once and not charged', async (
       },
     },
   ]);
-  t.equal(await attempt(crew), 'completed 1');
+  t.equal(await attempt(worker), 'completed 1');
   t.strictSame([calls, await marks()], [3, ['once']]);
 });
 
-t.test('a connection lost in mid-transaction is weather: not charged, nothing half done', async (t) => {
-  const crew = testCrew(pool, [
+t.test('a connection lost in mid-transaction is not charged, nothing half done', async (t) => {
+  const worker = testContext(pool, [
     {
       async handle(_, context) {
         await mark('half', context);
@@ -201,7 +201,7 @@ t.test('a connection lost in mid-transaction is weather: not charged, nothing ha
       },
     },
   ]);
-  t.equal(await attempt(crew), 'pending 0');
+  t.equal(await attempt(worker), 'pending 0');
   t.strictSame(await marks(), []);
 });
 
@@ -211,7 +211,7 @@ t.test('a set that fails comes again in halves until the culprit is alone', asyn
     Array.from({ length: 16 }, (_, n) => `e${n}`),
   );
   const culprit = ids[11];
-  const crew = testCrew(pool, [
+  const worker = testContext(pool, [
     {
       async handleBatch(events, context) {
         for (const event of events) await mark(event.entityId ?? '', context);
@@ -220,40 +220,17 @@ t.test('a set that fails comes again in halves until the culprit is alone', asyn
       },
     },
   ]);
-  await executeSet(crew, await new Claimer(pool, crew.workerId).claim({ siblings: 'together', limit: 50 }), never);
+  await executeSet(worker, await new Claimer(pool, worker.workerId).claim({ ...ALL_OF_EACH, limit: 50 }), never);
   for (const id of ids) t.equal(await statusOf(pool, id), id === culprit ? 'dead_letter 1' : 'completed 1');
   t.equal((await marks()).length, 15, 'each of the others once');
   const { rows } = await pool.query('select count(*)::int as n from tds_queue_claims');
   t.equal(rows[0].n, 0);
 });
 
-t.test('a set that takes longer than a moment shows as processing', async (t) => {
-  const [id = ''] = await arrive(pool, ['a']);
-  const handleBatch = async () => {
-    await waitFor('the event to show as processing', async () => (await statusOf(pool, id)) === 'processing 0');
-    return undefined;
-  };
-  const crew = testCrew(pool, [{ handleBatch }]);
-  await executeSet(crew, await new Claimer(pool, crew.workerId).claim({ siblings: 'together' }), never);
-  t.equal(await statusOf(pool, id), 'completed 1');
-});
-
-t.test('a set that fails after it was shown as processing waits for its retry', async (t) => {
-  const [id = ''] = await arrive(pool, ['a']);
-  const handleBatch = async () => {
-    await waitFor('the event to show as processing', async () => (await statusOf(pool, id)) === 'processing 0');
-    throw new Error('not today');
-  };
-  const crew = testCrew(pool, [{ handleBatch }]);
-  await executeSet(crew, await new Claimer(pool, crew.workerId).claim({ siblings: 'together' }), never);
-  t.equal(await statusOf(pool, id), 'retry 1');
-  t.equal((await new Claimer(pool).claim({ siblings: 'together' }))[0]?.id, id, 'it can be claimed again');
-});
-
 t.test('an interrupted event is given back uncharged', async (t) => {
   const controller = new AbortController();
-  const { Interrupted } = await import('../../src/worker/crew.ts');
-  const crew = testCrew(pool, [{ handle: () => new Promise(() => undefined) }]);
+  const { Interrupted } = await import('../../src/worker/context.ts');
+  const worker = testContext(pool, [{ handle: () => new Promise(() => undefined) }]);
   setTimeout(() => controller.abort(new Interrupted('shutdown')), 50);
-  t.equal(await attempt(crew, 'a', controller.signal), 'pending 0');
+  t.equal(await attempt(worker, 'a', controller.signal), 'pending 0');
 });

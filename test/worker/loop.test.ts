@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import t, { type Test } from 'tap';
 import type { QueuedEvent } from '../../src/handlers/handler.ts';
-import type { Crew } from '../../src/worker/crew.ts';
+import type { WorkerContext } from '../../src/worker/context.ts';
 import { Loop } from '../../src/worker/loop.ts';
 import { testDatabase, waitFor } from '../helper.ts';
 import { arrive, statusOf } from '../queue/engine.ts';
-import { testCrew } from './crew.ts';
+import { testContext } from './context.ts';
 
 const { pool } = await testDatabase(t);
 t.beforeEach(() => pool.query('truncate tds_sync_queue, tds_sync_logs'));
@@ -16,8 +16,8 @@ async function completed(): Promise<number> {
   return rows[0].n;
 }
 
-async function running(t: Test, crew: Crew, concurrency: number, work: (loop: Loop) => Promise<void>) {
-  const loop = new Loop(crew, { concurrency, pollMs: 100 });
+async function running(t: Test, worker: WorkerContext, concurrency: number, work: (loop: Loop) => Promise<void>) {
+  const loop = new Loop(worker, { concurrency, pollMs: 100 });
   loop.start();
   await work(loop).finally(() => loop.stop(100));
   t.equal(loop.inFlight, 0, 'nothing stays in hand');
@@ -36,7 +36,7 @@ t.test('no more events run at once than there are slots', async (t) => {
     pool,
     Array.from({ length: 40 }, (_, n) => `e${n}`),
   );
-  await running(t, testCrew(pool, [{ handle }]), 4, async () => {
+  await running(t, testContext(pool, [{ handle }]), 4, async () => {
     await waitFor('all to be done', async () => (await completed()) === 40);
   });
   t.equal(most, 4);
@@ -49,7 +49,7 @@ t.test('a busy entity behind newer events goes on as fast as its events end', as
   );
   await arrive(pool, ['x', 'y', 'z']);
   const since = performance.now();
-  await running(t, testCrew(pool, [{ handle: () => sleep(2) }]), 4, async () => {
+  await running(t, testContext(pool, [{ handle: () => sleep(2) }]), 4, async () => {
     await waitFor('all to be done', async () => (await completed()) === 33, 60_000);
   });
   const ms = performance.now() - since;
@@ -59,7 +59,7 @@ t.test('a busy entity behind newer events goes on as fast as its events end', as
 t.test('what is not done by the deadline is given back uncharged', async (t) => {
   const [long = ''] = await arrive(pool, ['a']);
   const handle = (_: QueuedEvent, { signal }: { signal: AbortSignal }) => sleep(600_000, undefined, { signal });
-  await running(t, testCrew(pool, [{ handle }]), 2, async (loop) => {
+  await running(t, testContext(pool, [{ handle }]), 2, async (loop) => {
     await waitFor('the event to be in hand', () => loop.inFlight === 1);
   });
   t.equal(await statusOf(pool, long), 'pending 0');
@@ -71,7 +71,7 @@ t.test('a lost lease breaks off the work, whose effects vanish', async (t) => {
   await pool.query('create table if not exists marks (id uuid)');
   const [id = ''] = await arrive(pool, ['a']);
   let calls = 0;
-  const crew = testCrew(pool, [
+  const worker = testContext(pool, [
     {
       async handle(event, { trx, signal }) {
         await sql`insert into marks values (${event.id})`.execute(trx);
@@ -80,7 +80,7 @@ t.test('a lost lease breaks off the work, whose effects vanish', async (t) => {
       },
     },
   ]);
-  await running(t, crew, 2, async (loop) => {
+  await running(t, worker, 2, async (loop) => {
     await waitFor('the handler to have written', () => calls === 1);
     await pool.query(`update tds_sync_queue set status = 'pending', started_at = null where id = $1`, [id]);
     loop.loseLeases();

@@ -4,10 +4,10 @@ import type { Handler } from '../../../src/handlers/handler.ts';
 
 const effects: Omit<Handler, 'name'> = {
   eventTypes: ['*'],
-  async handle({ eventId }, { trx }) {
+  async handle({ id }, { trx }) {
     // The first would refuse a second effect, the second would show it.
-    await sql`insert into protected_effects (event_id) values (${eventId})`.execute(trx);
-    await sql`insert into appended_effects (event_id) values (${eventId})`.execute(trx);
+    await sql`insert into protected_effects (event_id) values (${id})`.execute(trx);
+    await sql`insert into appended_effects (event_id) values (${id})`.execute(trx);
   },
 };
 

@@ -21,7 +21,7 @@ export default {
     await gate.opened;
     const { fail } = event.payload as Orders;
     await sql`insert into effects (event_id, entity_id, arrival, attempt)
-              values (${event.eventId}, ${event.entityId}, ${event.arrival}, ${event.attempt})`.execute(trx);
+              values (${event.id}, ${event.entityId}, ${event.arrival}, ${event.attempt})`.execute(trx);
     if (fail === 'forever wrong') throw new TaggedError('ValidationError', 'will never be right');
     if (fail === 'always' || (fail === 'once' && event.attempt === 1)) throw new Error('not this time');
   },

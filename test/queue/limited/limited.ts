@@ -9,6 +9,6 @@ export default {
   rateLimit: LIMIT,
   async handle(event: QueuedEvent, { trx }: HandlerContext) {
     await sql`insert into effects (event_id, entity_id, arrival, attempt)
-              values (${event.eventId}, ${event.entityId}, ${event.arrival}, ${event.attempt})`.execute(trx);
+              values (${event.id}, ${event.entityId}, ${event.arrival}, ${event.attempt})`.execute(trx);
   },
 };
