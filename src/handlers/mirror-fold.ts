@@ -107,13 +107,13 @@ const VERDICT = sql`
 
     when not stored.complete and (is_full or merged <> stored.record or incoming.version > stored.version) then 'applied'
     when incoming.version < stored.version then 'stale'
-    when incoming.record = stored.record and not (is_full and stored.stale_since is not null and makes_current)
-      and stored.complete then 'unchanged'
+    when is_full and is_news then 'applied'
+    when incoming.record = stored.record and stored.complete
+      and not (is_full and stored.stale_since is not null and makes_current) then 'unchanged'
     when not is_full and is_news then 'partial'
     when not stored.complete then 'unchanged'
     when not is_full then 'hint'
 
-    when is_news then 'applied'
     when incoming.source = 'pull' then 'applied'
     when not incoming.record ?& array(select jsonb_object_keys(stored.record)) then 'hint'
     when incoming.received_at < stored.received_at then 'stale'

@@ -18,7 +18,7 @@ import { foldInto, type MirrorOutcome } from './mirror-fold.ts';
  *
  * | event \ stored row           | none    | live, complete                  | live, incomplete  | tombstone         |
  * |------------------------------|---------|---------------------------------|-------------------|-------------------|
- * | full record, newer version   | applied | applied, or unchanged if equal  | applied: replaces | applied: lives    |
+ * | full record, newer version   | applied | applied                         | applied: replaces | applied: lives    |
  * |                              |         |                                 |                   | again             |
  * | full record, equal version   |         | unchanged if equal; hint if it  | applied: replaces | stale             |
  * |                              |         | lacks a field; stale if it      |                   |                   |
