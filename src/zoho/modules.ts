@@ -247,7 +247,8 @@ function firstModuleBySpelling(spellings: (module: BooksModule) => readonly stri
   return found;
 }
 
-function spelling(name: string): string {
+/** A name as names are compared: case, `-`, `_`, blanks and a plural `s` do not matter. */
+export function spelling(name: string): string {
   return name
     .toLowerCase()
     .replace(/[-_\s]/g, '')
