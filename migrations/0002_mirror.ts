@@ -1,8 +1,12 @@
 import { type Kysely, sql } from 'kysely';
 
-/** The mirror: one row per Zoho Books record, the record as Zoho sent it. The typed views of 0003 read from it. */
+/**
+ * The mirror: one row per Zoho Books record, the record as Zoho sent it. The typed views of 0003 read from it, by casts that
+ * never fail.
+ */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql.raw(BOOKS_RECORDS).execute(db);
+  await sql.raw(SAFE_CASTS).execute(db);
 }
 
 // The primary key starts with the module, then the id, because analysts ask a view for a whole module or for one id
@@ -50,4 +54,44 @@ comment on column books_records.stale_received_at is
 comment on column books_records.complete is 'false while no full record has arrived, only bodies with some of its fields';
 comment on column books_records.event_id is 'the tds_inbox_events row that wrote this row last';
 comment on column books_records.record is 'the record as Zoho sent it, every digit kept';
+`;
+
+// Zoho writes "" and " " for null, even in numbers and dates, and custom templates write numbers as text: "598.00".
+// PostgreSQL 15 has no pg_input_is_valid, and an exception block per value would make a view slow, so each cast
+// first asks a pattern that only lets through what the cast accepts. The lengths are bounded: 1e130000 is a valid
+// numeric and 130 kB of text. [0-9], not \d, which takes other scripts' digits in some locales. A time without an offset is no instant, hence null.
+// Immutable although text to timestamptz is only stable: with an ISO date and an offset no setting has a say.
+const SAFE_CASTS = `
+create function books_text(value text) returns text language sql immutable parallel safe
+return case when btrim(value) <> '' then value end;
+
+create function books_numeric(value text) returns numeric language sql immutable parallel safe
+return case when btrim(value) ~ '^[-+]?([0-9]{1,40}([.][0-9]{0,40})?|[.][0-9]{1,40})([eE][-+]?[0-9]{1,2})?$'
+  then value::numeric end;
+
+create function books_boolean(value text) returns boolean language sql immutable parallel safe
+return case lower(btrim(value)) when 'true' then true when 'false' then false end;
+
+create function books_jsonb(value jsonb) returns jsonb language sql immutable parallel safe
+return case when jsonb_typeof(value) in ('object', 'array') then value end;
+
+create function books_date(value text) returns date language plpgsql immutable parallel safe as $$
+declare
+  first_of_month date;
+  result date;
+begin
+  if value is null or value !~ '^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$' then return null; end if;
+  first_of_month := make_date(substr(value, 1, 4)::int, substr(value, 6, 2)::int, 1);
+  result := first_of_month + substr(value, 9, 2)::int - 1;
+  -- 2026-02-30 would be 2026-03-02
+  return case when date_trunc('month', result) = first_of_month then result end;
+end $$;
+
+create function books_time(value text) returns timestamptz language plpgsql immutable parallel safe as $$
+begin
+  if substr(value, 11) ~ '^[T ]([01][0-9]|2[0-3])(:[0-5][0-9]){2}([.][0-9]{1,9})?(Z|[-+](0[0-9]|1[0-4]):?[0-5][0-9])$'
+    and books_date(left(value, 10)) is not null
+  then return value::timestamptz; end if;
+  return null;
+end $$;
 `;
