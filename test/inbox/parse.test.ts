@@ -132,9 +132,10 @@ t.test('a delivery says whether it named its organization', async (t) => {
 
 t.test('a segment of the URL longer than any id is refused, whatever it ends in', async (t) => {
   const invoice = { invoice_id: '1' };
-  for (const filling of ['&', '?', 'x']) {
-    const segment = `invoice${filling.repeat(15_900)}x`;
-    t.match(quarantine({ invoice }, { module: segment }), { module: null, reason: /name its module in the/ }, filling);
+  // The first is what `[?&]+$` took quadratic time for; the second shows that no pattern looks at a long segment at all.
+  for (const filling of [`${'&'.repeat(15_900)}x`, '&'.repeat(200), '?'.repeat(200), 'x'.repeat(200)]) {
+    const segment = `invoice${filling}`;
+    t.match(quarantine({ invoice }, { module: segment }), { module: null, reason: /name its module in the/ });
     t.match(quarantine({ invoice }, { action: segment }), { reason: /action cannot be used/ });
     t.match(quarantine({ invoice }, { organizationId: segment }), { reason: /organization id cannot be used/ });
   }
