@@ -5,58 +5,33 @@ import { type Kysely, sql } from 'kysely';
  * Zoho's fields (Zoho Books API v3, https://www.zoho.com/books/api/v3/), in text, date, numeric, boolean, timestamptz
  * and jsonb. What a record lacks, leaves empty or spells in another way is null: a view never fails over one bad row.
  *
- * Deleted records stay visible, with `deleted` true; say `where not deleted` to see what Zoho Books shows.
+ * Deleted records stay visible, with `deleted` true; say `where not deleted` to see what Zoho Books shows. A row with
+ * `stale_since` is out of date since then; one that is not `complete` holds only some of its fields.
+ *
+ * A view has no index of its own but that of an id (`where invoice_id = '…'`). For another column that is asked often, index
+ * the same expression of books_records, for example: create index on books_records ((books_date(record ->> 'date')))
+ * where module = 'invoice'.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
-  await sql.raw(SAFE_CASTS).execute(db);
   for (const view of [...PEOPLE_AND_GOODS, ...SALES, ...PURCHASES, ...LEDGER]) {
     await sql.raw(view).execute(db);
   }
   await sql.raw(INVOICE_LINES).execute(db);
 }
 
-// Zoho writes "" and " " for null, even in numbers and dates, and custom templates write numbers as text: "598.00".
-// PostgreSQL 15 has no pg_input_is_valid, and an exception block per value would make a view slow, so each cast
-// first asks a pattern that only lets through what the cast accepts. The lengths are bounded: 1e130000 is a valid
-// numeric and 130 kB of text. [0-9], not \d, which takes other scripts' digits in some locales. A time without an offset is no instant, hence null.
-// Immutable although text to timestamptz is only stable: with an ISO date and an offset no setting has a say.
-const SAFE_CASTS = `
-create function books_text(value text) returns text language sql immutable parallel safe
-return case when btrim(value) <> '' then value end;
-
-create function books_numeric(value text) returns numeric language sql immutable parallel safe
-return case when btrim(value) ~ '^[-+]?([0-9]{1,40}([.][0-9]{0,40})?|[.][0-9]{1,40})([eE][-+]?[0-9]{1,2})?$'
-  then value::numeric end;
-
-create function books_boolean(value text) returns boolean language sql immutable parallel safe
-return case lower(btrim(value)) when 'true' then true when 'false' then false end;
-
-create function books_jsonb(value jsonb) returns jsonb language sql immutable parallel safe
-return case when jsonb_typeof(value) in ('object', 'array') then value end;
-
-create function books_date(value text) returns date language plpgsql immutable parallel safe as $$
-declare
-  first_of_month date;
-  result date;
-begin
-  if value is null or value !~ '^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$' then return null; end if;
-  first_of_month := make_date(substr(value, 1, 4)::int, substr(value, 6, 2)::int, 1);
-  result := first_of_month + substr(value, 9, 2)::int - 1;
-  -- 2026-02-30 would be 2026-03-02
-  return case when date_trunc('month', result) = first_of_month then result end;
-end $$;
-
-create function books_time(value text) returns timestamptz language plpgsql immutable parallel safe as $$
-begin
-  if substr(value, 11) ~ '^[T ]([01][0-9]|2[0-3])(:[0-5][0-9]){2}([.][0-9]{1,9})?(Z|[-+](0[0-9]|1[0-4]):?[0-5][0-9])$'
-    and books_date(left(value, 10)) is not null
-  then return value::timestamptz; end if;
-  return null;
-end $$;
-`;
-
 /** Names of fields, separated by blanks, under the type they have in the view. */
 type Fields = { text: string; date?: string; numeric?: string; boolean?: string; time?: string; jsonb?: string };
+
+/** What an analyst reads about a column. */
+const MEANING: Record<keyof Fields, string> = {
+  text: 'as Zoho writes it; null when empty',
+  date: 'day in the calendar of the organization; null when empty or no date',
+  numeric:
+    'exact decimal; null when empty or no number; money is in the currency of the record, unless it is bcy: base currency',
+  boolean: 'null when empty',
+  time: 'instant; null when empty or without an offset',
+  jsonb: 'as Zoho writes it; null when it is neither a list nor an object',
+};
 
 /** How a field of the record becomes a column. */
 const COLUMN: Record<keyof Fields, (field: string) => string> = {
@@ -68,24 +43,55 @@ const COLUMN: Record<keyof Fields, (field: string) => string> = {
   jsonb: (field) => `books_jsonb(record -> '${field}') as ${field}`,
 };
 
+const fieldsOf = (fields: Fields) =>
+  (Object.keys(fields) as (keyof Fields)[]).flatMap((type) => words(fields[type]).map((field) => ({ type, field })));
+const columnsOf = (fields: Fields) => fieldsOf(fields).map(({ type, field }) => COLUMN[type](field));
+const meaningsOf = (fields: Fields) => fieldsOf(fields).map(({ type, field }): Meaning => [field, MEANING[type]]);
+
 // The id comes from the row, not from the record: it is indexed, and there even when the record is a mere template.
 function view(name: string, module: string, id: string, fields: Fields): string {
-  const typed = (Object.keys(COLUMN) as (keyof Fields)[]).flatMap((type) => words(fields[type]).map(COLUMN[type]));
-  const columns = ['organization_id', `entity_id as ${id}`, ...typed, ...EVERY_RECORD];
+  const columns = ['organization_id', `entity_id as ${id}`, ...columnsOf(fields), ...OF_EVERY_RECORD];
+  const meanings = [...meaningsOf(fields), [id, 'id in Zoho Books'] as const, ...MEANING_OF_EVERY_RECORD];
   return `create view ${name} as select ${columns.join(', ')} from books_records where module = '${module}';
-    comment on view ${name} is 'deleted records included: add "where not deleted"';`;
+    comment on view ${name} is 'deleted records included: add "where not deleted"';
+    ${comments(name, meanings)}`;
 }
+
+type Meaning = readonly [column: string, meaning: string];
+
+const comments = (view: string, meanings: readonly Meaning[]) =>
+  meanings.map(([column, meaning]) => `comment on column ${view}.${column} is '${meaning}';`).join('\n');
 
 const words = (list = '') => list.split(/\s+/).filter((word) => word !== '');
 
-const EVERY_RECORD = [
+const OF_EVERY_ROW = ['version', 'deleted_at is not null as deleted', 'deleted_at', 'stale_since', 'complete'];
+
+const OF_EVERY_RECORD = [
   COLUMN.time('created_time'),
   COLUMN.time('last_modified_time'),
   COLUMN.jsonb('custom_field_hash'),
-  'version',
-  'deleted_at is not null as deleted',
-  'deleted_at',
+  ...OF_EVERY_ROW,
   'record',
+];
+
+const MEANING_OF_EVERY_ROW: readonly Meaning[] = [
+  ['organization_id', 'organization in Zoho Books; default when the webhook named none'],
+  ['version', 'last change that this row knows of'],
+  ['deleted', 'deleted in Zoho Books; the row shows the last state known'],
+  ['deleted_at', 'when we learned of the deletion'],
+  [
+    'stale_since',
+    'since when a newer state is known to exist that this row does not show yet; null when it is current',
+  ],
+  ['complete', 'false while only parts of the record have arrived: a null may mean not known'],
+];
+
+const MEANING_OF_EVERY_RECORD: readonly Meaning[] = [
+  ...MEANING_OF_EVERY_ROW,
+  ['created_time', MEANING.time],
+  ['last_modified_time', MEANING.time],
+  ['custom_field_hash', 'custom fields by their API name, such as cf_region'],
+  ['record', 'the whole record as Zoho sent it'],
 ];
 
 const PEOPLE_AND_GOODS = [
@@ -238,23 +244,29 @@ const LEDGER = [
   }),
 ];
 
-const LINE_COLUMNS = [
-  ...words('line_item_id item_id name description unit account_id account_name tax_id tax_name').map(COLUMN.text),
-  ...words('quantity rate bcy_rate sales_rate discount discount_amount tax_percentage item_total').map(COLUMN.numeric),
-  ...words('tags item_custom_fields').map(COLUMN.jsonb),
+const LINE: Fields = {
+  text: 'line_item_id item_id name description unit account_id account_name tax_id tax_name',
+  numeric: 'quantity rate bcy_rate sales_rate discount discount_amount tax_percentage item_total',
+  jsonb: 'tags item_custom_fields',
+};
+const LINE_MEANINGS: readonly Meaning[] = [
+  ['invoice_id', 'id of the invoice, as in books_invoices'],
+  ['line_no', 'place of the line on the invoice'],
+  ['record', 'the line as Zoho sent it'],
 ];
 
 // `item_order` is Zoho's; a custom template may leave it out. A record whose line_items is "" or missing has no lines.
 const INVOICE_LINES = `
 create view books_invoice_lines as
 select organization_id, invoice_id, coalesce(books_numeric(record ->> 'item_order'), ordinality) as line_no,
-  ${LINE_COLUMNS.join(', ')}, version, deleted_at is not null as deleted, deleted_at, record
+  ${columnsOf(LINE).join(', ')}, ${OF_EVERY_ROW.join(', ')}, record
 from (
-  select organization_id, entity_id as invoice_id, version, deleted_at, line.record, ordinality
+  select organization_id, entity_id as invoice_id, version, deleted_at, stale_since, complete, line.record, ordinality
   from books_records as invoice cross join lateral jsonb_array_elements(
     case jsonb_typeof(invoice.record -> 'line_items') when 'array' then invoice.record -> 'line_items' else '[]' end
   ) with ordinality as line (record, ordinality)
   where module = 'invoice'
 ) as line;
 comment on view books_invoice_lines is 'lines of deleted invoices included: add "where not deleted"';
+${comments('books_invoice_lines', [...meaningsOf(LINE), ...LINE_MEANINGS, ...MEANING_OF_EVERY_ROW])}
 `;

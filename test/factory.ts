@@ -14,6 +14,7 @@ export type InboxEvent = {
   /** Null: the record has no version. */
   version?: string | Date | null;
   receivedAt?: string | Date;
+  source?: 'webhook' | 'pull';
 };
 
 let arrivals = 0;
@@ -31,7 +32,7 @@ export async function inboxEvent(db: Database, event: InboxEvent): Promise<Queue
         ${`${module}.${action}`}, ${event.receivedAt ?? sql`clock_timestamp()`})
     )
     insert into tds_inbox_payloads (event_id, source, version, payload)
-    values (${eventId}, 'webhook', ${version}, ${record}::json)`.execute(db);
+    values (${eventId}, ${event.source ?? 'webhook'}, ${version}, ${record}::json)`.execute(db);
   arrivals += 1;
   return { id: eventId, arrival: String(arrivals) } as QueuedEvent;
 }

@@ -110,8 +110,10 @@ function copyPrograms(native: string, home: Home): string {
 /** Creates the data directory unless it exists, and lets the current user in. */
 export function ensureData(programs: string, home: Home): void {
   if (!fs.existsSync(path.join(home.data, 'PG_VERSION'))) createData(programs, home);
-  const map = path.join(home.data, 'pg_ident.conf');
-  fs.writeFileSync(map, `${SUPERUSER} ${os.userInfo().username} ${SUPERUSER}\n`);
+  // Renamed into place: a server that another process is starting must not read a file that is just being written.
+  const draft = path.join(home.data, `pg_ident.conf.${process.pid}`);
+  fs.writeFileSync(draft, `${SUPERUSER} ${os.userInfo().username} ${SUPERUSER}\n`);
+  fs.renameSync(draft, path.join(home.data, 'pg_ident.conf'));
 }
 
 /** initdb beside, then rename: two processes that start at once cannot share half a cluster, and need no lock. */

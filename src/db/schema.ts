@@ -201,6 +201,8 @@ export type BooksRecords = {
   version: OptionalTimestamp;
   received_at: GeneratedTimestamp;
   deleted_at: OptionalTimestamp;
+  stale_since: OptionalTimestamp;
+  complete: Generated<boolean>;
   record: Json;
   event_id: Optional<string>;
   source: string;

@@ -2,7 +2,7 @@ import type { BooksModule } from '../zoho/modules.ts';
 import { type JsonObject, sourceOf } from './json-object.ts';
 
 /** Ids are decimal digits in Zoho; anything this long is a mistake, and would not fit an index. */
-const MAX_ID_LENGTH = 100;
+export const MAX_ID_LENGTH = 100;
 
 /** What no id looks like: zero, control characters, a placeholder that Zoho did not fill in. */
 const NO_ID = /^0+$|\p{Cc}|^\$\{/u;

@@ -1,4 +1,11 @@
-import { type BooksModule, booksModules, keyFitsModule, moduleNamed } from '../zoho/modules.ts';
+import {
+  type BooksModule,
+  booksModules,
+  isUnmirroredKey,
+  keyFitsModule,
+  moduleNamed,
+  spelling,
+} from '../zoho/modules.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -14,6 +21,18 @@ const neutralIds = new Set([
 /** The record's first id that is not neutral: Zoho writes a record's own id first. Undefined when it has none. */
 export function firstOwnIdField(fields: Fields): string | undefined {
   return Object.keys(fields).find((key) => key.endsWith('_id') && !neutralIds.has(key));
+}
+
+/**
+ * The id field of a record of a module that we do not know: `widget_id` of a `widget`, or that of a module of Zoho's which
+ * the mirror does not hold. Undefined when there is none.
+ */
+export function ownIdFieldNamedAfter(module: string | null, fields: Fields): string | undefined {
+  return Object.keys(fields).find((key) => {
+    if (!key.endsWith('_id')) return false;
+    const name = key.slice(0, -'_id'.length);
+    return isUnmirroredKey(name) || (module !== null && spelling(name) === spelling(module));
+  });
 }
 
 /** The module whose record this is, judged by its ids alone; null when they do not say, or name no module we know. */

@@ -2,7 +2,7 @@ import { type BooksModule, isUnmirroredKey, keyFitsModule, moduleFromKey, module
 import { transportKeys } from './body.ts';
 import { isObject, type JsonObject, readObject, sourceOf } from './json-object.ts';
 import { firstOwnIdField, hasForeignId, ownerByIds, ownerByReference, whichPayment } from './owner.ts';
-import { Unusable } from './unusable.ts';
+import { showableName, Unusable } from './unusable.ts';
 
 /** The record inside a body and the module it belongs to. */
 export type Unwrapped = { module: BooksModule; record: JsonObject };
@@ -52,14 +52,54 @@ function likelyModules(body: JsonObject, { path, bodyEvent }: Expectation): Book
 function underKeyOf(module: BooksModule, body: JsonObject): Unwrapped | null {
   for (const key of keysHolding(body, (name) => keyFitsModule(name, module))) {
     const record = objectUnder(body, key);
-    if (record !== null) return { module, record };
+    if (record === null) continue;
+    refuseRecordsBeside(body, key);
+    return { module, record };
   }
   return null;
 }
 
+/** A record that nobody looks at must not be answered as if it had been accepted. */
+function refuseRecordsBeside(body: JsonObject, taken: string): void {
+  const others = Object.keys(body.fields).filter((key) => key !== taken && holdsRecord(body, key));
+  if (others.length > 0) throw new Unusable(severalRecords([taken, ...others]));
+}
+
+function holdsRecord(body: JsonObject, key: string): boolean {
+  const module = moduleFromKey(key);
+  if (module === undefined && !isTransportKey(key)) return false;
+  return objectsIn(body.fields[key]).some((fields) => {
+    if (module !== undefined) return hasOwnId(module, fields);
+    return ownerByIds(fields) !== null || Object.keys(fields).some((inner) => hasRecordOf(inner, fields[inner]));
+  });
+}
+
+function hasRecordOf(key: string, value: unknown): boolean {
+  const module = moduleFromKey(key);
+  return module !== undefined && objectsIn(value).some((fields) => hasOwnId(module, fields));
+}
+
+function objectsIn(value: unknown): Record<string, unknown>[] {
+  if (Array.isArray(value)) return value.filter(isObject);
+  if (isObject(value)) return [value];
+  try {
+    return isJsonText(value) ? [readObject(value).fields] : [];
+  } catch {
+    return []; // broken text is no record
+  }
+}
+
+function severalRecords(keys: string[]): string {
+  const names = keys.map((key) => showableName(key) ?? 'another').join(', ');
+  return `the body holds several records (${names}); send one record per call`;
+}
+
 function flat(module: BooksModule, body: JsonObject): Unwrapped | null {
-  const hasId = module.idFields.some((field) => ['string', 'number'].includes(typeof body.fields[field]));
-  return hasId ? { module, record: body } : null;
+  return hasOwnId(module, body.fields) ? { module, record: body } : null;
+}
+
+function hasOwnId(module: BooksModule, fields: Record<string, unknown>): boolean {
+  return module.idFields.some((field) => ['string', 'number'].includes(typeof fields[field]));
 }
 
 /** Other modules' records carry our ids as references, so a body that is one must not be searched for ours. */
@@ -72,20 +112,21 @@ function underKnownKey(body: JsonObject, path: BooksModule | null): Unwrapped | 
   const [key] = keys;
   if (key === undefined) return null;
   if (path !== null && !keyFitsModule(key, path)) {
-    throw new Unusable(
-      `the URL says ${path.name} but the body holds '${key}'; correct the module in the webhook's URL`,
-    );
+    const held = moduleFromKey(key)?.name ?? showableName(key) ?? 'another module';
+    throw new Unusable(`the URL says ${path.name} but the body holds ${held}; correct the module in the webhook's URL`);
   }
-  if (keys.length > 1) {
-    throw new Unusable(`the body holds several records (${keys.join(', ')}); name the module in the webhook's URL`);
-  }
+  if (keys.length > 1) throw new Unusable(severalRecords(keys));
+  refuseRecordsBeside(body, key);
   return recordUnder(body, key);
 }
 
 function recordUnder(body: JsonObject, key: string): Unwrapped | null {
   const record = objectUnder(body, key);
-  if (record === null) throw new Unusable(`'${key}' holds more than one record; send one record per call`);
   const module = moduleFromKey(key);
+  if (record === null) {
+    const name = module?.name ?? showableName(key) ?? 'the body';
+    throw new Unusable(`${name} holds more than one record; send one record per call`);
+  }
   return module === undefined ? null : { module: whichPayment(module, key, record.fields), record };
 }
 
@@ -93,6 +134,7 @@ function inEnvelope(body: JsonObject, expected: Expectation, envelopes: number):
   const key = envelopeKey(body);
   if (key === undefined || envelopes === 0) return null;
   const inner = objectUnder(body, key);
+  if (inner !== null) refuseRecordsBeside(body, key);
   return inner && unwrap(inner, expected, envelopes - 1);
 }
 

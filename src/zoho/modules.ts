@@ -14,6 +14,8 @@ export type BooksModule = {
   pathAliases: readonly string[];
   /** Names of the record's own id, the API's first; the others appear in hand-written templates. */
   idFields: readonly [string, ...string[]];
+  /** Fields of every full record beside its id and version: some of them are in no list row and no short template. */
+  fullRecordFields: readonly string[];
   /** Path below the API's base, list key and detail key of its answers. */
   listPath: string;
   listKey: string;
@@ -25,7 +27,8 @@ export type BooksModule = {
  * The table of modules, in order of derivation: a document carries the ids of the documents it was made from (an
  * invoice its sales order's, a payment its invoice's), so among several ids in one record the first module here owns it.
  * Facts from Zoho's API v3 reference and recorded answers; pull strategies are "filter" only where the filter is
- * documented (journals' filter behaves as equality, so they are scanned).
+ * documented (journals' filter behaves as equality, so they are scanned). Full record fields are those that every detail
+ * answer of the reference has, whatever the country and the edition.
  */
 export const booksModules: readonly BooksModule[] = [
   {
@@ -33,6 +36,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['payment', 'customerpayment', 'paymentreceived'],
     pathAliases: ['paymentsreceived'],
     idFields: ['payment_id', 'customer_payment_id', 'customerpayment_id'],
+    fullRecordFields: ['customer_id', 'date', 'payment_mode', 'amount', 'invoices'],
     listPath: '/customerpayments',
     listKey: 'customerpayments',
     detailKey: 'payment',
@@ -43,6 +47,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['vendorpayment', 'paymentmade', 'payment'],
     pathAliases: ['paymentsmade'],
     idFields: ['payment_id', 'vendor_payment_id', 'vendorpayment_id'],
+    fullRecordFields: ['vendor_id', 'date', 'payment_mode', 'amount', 'bills'],
     listPath: '/vendorpayments',
     listKey: 'vendorpayments',
     detailKey: 'vendorpayment',
@@ -53,6 +58,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['creditnote'],
     pathAliases: [],
     idFields: ['creditnote_id', 'credit_note_id'],
+    fullRecordFields: ['creditnote_number', 'date', 'status', 'customer_id', 'total', 'balance', 'line_items'],
     listPath: '/creditnotes',
     listKey: 'creditnotes',
     detailKey: 'creditnote',
@@ -63,6 +69,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['vendorcredit'],
     pathAliases: [],
     idFields: ['vendor_credit_id', 'vendorcredit_id'],
+    fullRecordFields: ['vendor_credit_number', 'date', 'status', 'vendor_id', 'total', 'balance', 'line_items'],
     listPath: '/vendorcredits',
     listKey: 'vendor_credits',
     detailKey: 'vendor_credit',
@@ -73,6 +80,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['expense'],
     pathAliases: [],
     idFields: ['expense_id'],
+    fullRecordFields: ['date', 'account_id', 'sub_total', 'total', 'is_inclusive_tax'],
     listPath: '/expenses',
     listKey: 'expenses',
     detailKey: 'expense',
@@ -83,6 +91,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['invoice'],
     pathAliases: [],
     idFields: ['invoice_id'],
+    fullRecordFields: ['invoice_number', 'date', 'status', 'customer_id', 'total', 'balance', 'line_items'],
     listPath: '/invoices',
     listKey: 'invoices',
     detailKey: 'invoice',
@@ -93,6 +102,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['bill'],
     pathAliases: [],
     idFields: ['bill_id'],
+    fullRecordFields: ['bill_number', 'date', 'status', 'vendor_id', 'total', 'balance', 'line_items'],
     listPath: '/bills',
     listKey: 'bills',
     detailKey: 'bill',
@@ -103,6 +113,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['purchaseorder'],
     pathAliases: [],
     idFields: ['purchaseorder_id', 'purchase_order_id'],
+    fullRecordFields: ['purchaseorder_number', 'date', 'status', 'vendor_id', 'total', 'line_items'],
     listPath: '/purchaseorders',
     listKey: 'purchaseorders',
     detailKey: 'purchaseorder',
@@ -113,6 +124,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['salesorder'],
     pathAliases: [],
     idFields: ['salesorder_id', 'sales_order_id'],
+    fullRecordFields: ['salesorder_number', 'date', 'status', 'customer_id', 'total', 'line_items'],
     listPath: '/salesorders',
     listKey: 'salesorders',
     detailKey: 'salesorder',
@@ -123,6 +135,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['estimate', 'quote'],
     pathAliases: [],
     idFields: ['estimate_id', 'quote_id'],
+    fullRecordFields: ['estimate_number', 'date', 'status', 'customer_id', 'total', 'line_items'],
     listPath: '/estimates',
     listKey: 'estimates',
     detailKey: 'estimate',
@@ -133,6 +146,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['journal', 'manualjournal'],
     pathAliases: [],
     idFields: ['journal_id'],
+    fullRecordFields: ['entry_number', 'journal_date', 'total', 'line_items'],
     listPath: '/journals',
     listKey: 'journals',
     detailKey: 'journal',
@@ -143,6 +157,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['inventoryadjustment'],
     pathAliases: [],
     idFields: ['inventory_adjustment_id', 'inventoryadjustment_id'],
+    fullRecordFields: ['date', 'reason', 'adjustment_type', 'line_items'],
     // Served by the Zoho Inventory API (/inventory/v1), not by Books.
     listPath: '/inventoryadjustments',
     listKey: 'inventory_adjustments',
@@ -154,6 +169,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['item'],
     pathAliases: [],
     idFields: ['item_id'],
+    fullRecordFields: ['name', 'status', 'rate', 'unit', 'description', 'item_type'],
     listPath: '/items',
     listKey: 'items',
     detailKey: 'item',
@@ -165,6 +181,7 @@ export const booksModules: readonly BooksModule[] = [
     wrapperKeys: ['contact', 'customer', 'vendor'],
     pathAliases: [],
     idFields: ['contact_id', 'customer_id', 'vendor_id'],
+    fullRecordFields: ['contact_name', 'contact_type', 'status', 'currency_id', 'billing_address', 'contact_persons'],
     listPath: '/contacts',
     listKey: 'contacts',
     detailKey: 'contact',
@@ -178,6 +195,12 @@ const unmirroredKeys = new Set([
   ...['retainerinvoice', 'recurringinvoice', 'recurringbill', 'recurringexpense', 'deliverychallan', 'project'],
 ]);
 
+/**
+ * Names of fields that only say which record it is, when, and what happened; a body without any other says nothing about
+ * the record. Written so that JavaScript and PostgreSQL read it alike.
+ */
+export const POINTER_FIELD = /_id$|_time$|^(event|event_type|event_name|action|module)$/;
+
 const byWrapperKey = firstModuleBySpelling((module) => module.wrapperKeys);
 const byPath = firstModuleBySpelling((module) => [module.name, ...module.wrapperKeys, ...module.pathAliases]);
 
@@ -186,6 +209,11 @@ export function moduleNamed(name: string): BooksModule {
   const module = booksModules.find((candidate) => candidate.name === name);
   if (module === undefined) throw new Error(`there is no Zoho Books module named ${name}`);
   return module;
+}
+
+/** Whether a record has every field that a full record of its module has. Only the keys count: Zoho writes "" for none. */
+export function hasFullRecordFields(module: BooksModule, fields: Record<string, unknown>): boolean {
+  return module.fullRecordFields.every((field) => Object.hasOwn(fields, field));
 }
 
 /** The module a URL segment names (`invoices`, `Sales-Orders`, `customer_payment`), or undefined. */
@@ -219,7 +247,8 @@ function firstModuleBySpelling(spellings: (module: BooksModule) => readonly stri
   return found;
 }
 
-function spelling(name: string): string {
+/** A name as names are compared: case, `-`, `_`, blanks and a plural `s` do not matter. */
+export function spelling(name: string): string {
   return name
     .toLowerCase()
     .replace(/[-_\s]/g, '')

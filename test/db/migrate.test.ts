@@ -14,7 +14,7 @@ async function connectEmpty(test: Teardown) {
 t.test('an empty database gets every migration, and a second run nothing', async (t) => {
   const { db } = await connectEmpty(t);
   const applied = await migrateToLatest(db);
-  t.ok(applied.includes('0001_queue'));
+  t.ok(applied.includes('0001_inbox_and_queue'));
   t.strictSame(applied, applied.toSorted(), 'in the order of their numbers');
   t.strictSame(await migrateToLatest(db), []);
 });

@@ -118,6 +118,21 @@ t.test('a deleted record stays visible and says so', async (t) => {
   }
 });
 
+t.test('every view shows how far a row can be trusted, and says of each column what it means', async (t) => {
+  for (const [view, module] of Object.entries(VIEWS)) {
+    await sql`delete from books_records`.execute(db);
+    await insertRecords(module, [{ line_items: [{}] }]);
+    await sql`update books_records set complete = false, stale_since = now(), stale_received_at = now()`.execute(db);
+    const stale = sql`select from ${sql.table(view)} where stale_since is not null and not complete`;
+    t.equal((await stale.execute(db)).rows.length, 1, view);
+    const { rows } = await sql<{ attname: string }>`
+      select attname from pg_attribute where attrelid = ${view}::regclass and col_description(attrelid, attnum) is null`.execute(
+      db,
+    );
+    t.same(rows, [], view);
+  }
+});
+
 t.test('invoice lines are numbered as Zoho orders them, else by position', async (t) => {
   await sql`delete from books_records`.execute(db);
   const line_items = [{ name: 'a' }, { name: 'b', item_order: 7 }, { name: 'c', item_order: '' }];

@@ -61,6 +61,21 @@ t.test('a newer version that is committed meanwhile is not overwritten', async (
   t.match(await stored(entityId), { status: 'paid' });
 });
 
+t.test('an update that leaves a row current touches no index', async (t) => {
+  const entityIds = Array.from({ length: 50 }, newId);
+  await batch(...entityIds.map((entityId) => ({ entityId, record: draft, version: V1 })));
+  const events = await arrive(...entityIds.map((entityId) => ({ entityId, record: paid, version: V2 })));
+  const { updated, hot } = await db.transaction().execute(async (trx) => {
+    await handle(events, trx);
+    const { rows } = await sql<{ updated: number; hot: number }>`
+      select pg_stat_get_xact_tuples_updated(oid)::int as updated, pg_stat_get_xact_tuples_hot_updated(oid)::int as hot
+      from pg_class where oid = 'books_records'::regclass`.execute(trx);
+    return rows[0] ?? { updated: 0, hot: 0 };
+  });
+  t.equal(updated, 50);
+  t.ok(hot > 0, 'as many as found room on their page');
+});
+
 t.test('batches with the same entities in opposite order do not deadlock', async (t) => {
   const entityIds = Array.from({ length: 50 }, newId);
   for (const version of [V1, V2, V3]) {

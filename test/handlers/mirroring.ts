@@ -13,7 +13,11 @@ export const WITHIN_V2 = '2026-06-09T09:47:43.250-0400';
 export const AFTER_V2 = '2026-06-09T09:47:50-0400';
 export const LATER = '2026-06-09T10:00:00-0400';
 
-export const draft = { invoice_id: '1', status: 'draft', total: 598 };
+/** With every field that a full invoice has. */
+export const draft = {
+  ...{ invoice_id: '1', invoice_number: 'INV-1', date: '2026-06-09', customer_id: '2' },
+  ...{ status: 'draft', total: 598, balance: 598, line_items: [{ line_item_id: '3', quantity: 2 }] },
+};
 export const sent = { ...draft, status: 'sent' };
 export const paid = { ...draft, status: 'paid' };
 
@@ -50,5 +54,12 @@ export function mirroring(db: Database) {
     return { status: (row.record as typeof draft).status, deleted: row.deleted_at !== null, version: row.version };
   }
 
-  return { handle, arrive, batch, oneByOne, stored };
+  /** What the row says about how far it can be trusted, and its fields. */
+  async function trust(entityId: string) {
+    const row = await db.selectFrom('books_records').selectAll().where('entity_id', '=', entityId).executeTakeFirst();
+    if (!row) return undefined;
+    return { complete: row.complete, staleSince: row.stale_since, fields: Object.keys(row.record as object).sort() };
+  }
+
+  return { handle, arrive, batch, oneByOne, stored, trust };
 }

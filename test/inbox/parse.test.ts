@@ -79,43 +79,66 @@ t.test('the action comes from the URL, else DELETE, else body or times; a body n
   }
 });
 
-t.test('the version is the first time that can be read', async (t) => {
+t.test('the version is the time of the last change, else of creation', async (t) => {
   const last_modified_time = '2026-06-09T09:47:43-0400';
   const updated_time = '2026-06-09T09:47:44+05:30';
   const created_time = '2026-06-09T09:47:45Z';
   const version = (times: object) => {
-    const { version, versioned, partial } = deliver({ invoice: { invoice_id: '1', status: 'sent', ...times } });
-    return [version?.toISOString(), versioned, partial];
+    const { version, versioned, unreadableTime } = deliver({ invoice: { invoice_id: '1', status: 'sent', ...times } });
+    return [version?.toISOString(), versioned, unreadableTime];
   };
-  t.same(version({ last_modified_time, updated_time, created_time }), ['2026-06-09T13:47:43.000Z', true, false]);
-  t.same(version({ last_modified_time: '', updated_time, created_time }), ['2026-06-09T04:17:44.000Z', true, false]);
-  t.same(version({ last_modified_time: 'soon', created_time }), ['2026-06-09T09:47:45.000Z', false, false]);
-  for (const unreadable of [
-    '',
-    '2026-06-09',
-    '2026-06-09T09:47:43',
-    '0000-01-01T00:00:00Z',
-    '2026-13-09T09:47:43Z',
-    5,
-    null,
-  ]) {
-    t.same(version({ last_modified_time: unreadable }), [undefined, false, true], String(unreadable));
-  }
+  t.same(version({ last_modified_time, updated_time, created_time }), ['2026-06-09T13:47:43.000Z', true, null]);
+  t.same(version({ last_modified_time: ' ', updated_time, created_time }), ['2026-06-09T04:17:44.000Z', true, null]);
+  t.same(version({ last_modified_time: null, created_time }), ['2026-06-09T09:47:45.000Z', false, null]);
+  t.same(version({ last_modified_time: '', created_time: 'soon' }), [undefined, false, null]);
 });
 
-t.test('a body that only points at its record is partial', async (t) => {
+t.test('a time of change that cannot be read is no version and is said to be unreadable', async (t) => {
+  const unreadable = [
+    ...['soon', '2026-06-09', '2026-06-09T09:47:43', '0000-01-01T00:00:00Z', '2026-13-09T09:47:43Z', 5, true],
+    ...['2026-02-30T09:47:43Z', '2026-02-29T09:47:43Z', '2026-04-31T00:00:00-0400', '2026-06-09T24:00:00Z'],
+    ...['2026-06-09T09:47:60Z', '2026-06-09T09:47:43+9999', `2026-06-09T09:47:43.${'0'.repeat(50)}Z`],
+  ];
+  const others = { updated_time: '2026-06-09T09:47:44Z', created_time: '2026-06-09T09:47:43Z' };
+  for (const last_modified_time of unreadable) {
+    const invoice = { invoice_id: '1', ...others, last_modified_time };
+    const expected = { version: null, versioned: false, unreadableTime: 'last_modified_time', action: 'updated' };
+    t.match(deliver({ invoice }), expected, String(last_modified_time));
+  }
+  const leapDay = deliver({ invoice: { invoice_id: '1', last_modified_time: '2028-02-29T23:59:59-1200' } });
+  t.match(leapDay, { version: new Date('2028-03-01T11:59:59Z'), unreadableTime: null });
+});
+
+t.test('a body without a version, or without a field of a full record, is partial', async (t) => {
   const { id_only, full_snapshot } = sample('delete.webhook');
   t.match(deliver(id_only, { action: 'deleted' }), { eventType: 'invoice.deleted', partial: true, version: null });
-  t.match(deliver(full_snapshot, { action: 'deleted' }), { eventType: 'invoice.deleted', partial: false });
-  const last_modified_time = '2026-06-09T09:47:43-0400';
-  const pointer = {
-    event: 'invoice.updated',
-    organization_id: '6',
-    invoice_id: '1',
-    customer_id: '2',
-    last_modified_time,
-  };
-  t.match(deliver(pointer), { partial: true, versioned: true });
+  t.match(deliver(full_snapshot, { action: 'deleted' }), { eventType: 'invoice.deleted', partial: true });
+  const { invoice } = sample('invoice.webhook');
+  t.match(deliver({ invoice }), { partial: false });
+  const { line_items: _, ...listRow } = invoice;
+  t.match(deliver({ invoice: listRow }), { partial: true, versioned: true });
+  const { last_modified_time: __, created_time: ___, ...undated } = invoice;
+  t.match(deliver({ invoice: undated }), { partial: true, version: null });
+});
+
+t.test('a delivery says whether it named its organization', async (t) => {
+  const invoice = { invoice_id: '1' };
+  t.match(deliver({ invoice }), { organizationId: 'default', organizationNamed: false });
+  t.match(deliver({ invoice, organization_id: '6' }), { organizationNamed: true });
+  t.match(deliver({ invoice }, { organizationId: '6' }), { organizationNamed: true });
+  t.match(quarantine({ widget: {} }), { organizationId: 'default', organizationNamed: false });
+  t.match(quarantine({ widget: {} }, { organizationId: '6' }), { organizationNamed: true });
+});
+
+t.test('a segment of the URL longer than any id is refused, whatever it ends in', async (t) => {
+  const invoice = { invoice_id: '1' };
+  // The first is what `[?&]+$` took quadratic time for; the second shows that no pattern looks at a long segment at all.
+  for (const filling of [`${'&'.repeat(15_900)}x`, '&'.repeat(200), '?'.repeat(200), 'x'.repeat(200)]) {
+    const segment = `invoice${filling}`;
+    t.match(quarantine({ invoice }, { module: segment }), { module: null, reason: /name its module in the/ });
+    t.match(quarantine({ invoice }, { action: segment }), { reason: /action cannot be used/ });
+    t.match(quarantine({ invoice }, { organizationId: segment }), { reason: /organization id cannot be used/ });
+  }
 });
 
 t.test('check calls are recognised whatever the URL says', async (t) => {

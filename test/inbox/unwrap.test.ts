@@ -22,7 +22,7 @@ t.test('every transport of one record gives the same record', async (t) => {
   const { comment: _, custom_raw_json, custom_form_params, ...full } = sample('transports');
   for (const [name, { content_type, raw_body }] of Object.entries<Record<string, string>>(full)) {
     const delivery = deliver(raw_body, { contentType: content_type });
-    t.match(delivery, { entityId: '3950000000203001', eventType: 'invoice.updated', versioned: true, partial: false });
+    t.match(delivery, { entityId: '3950000000203001', eventType: 'invoice.updated', versioned: true, partial: true });
     t.match(JSON.parse(delivery.record), { customer_name: 'R&D + Söhne "A"', total: 598 }, name);
   }
   const raw = deliver(custom_raw_json.raw_body);
@@ -113,7 +113,7 @@ t.test('an unknown module is quarantined by name, even when its record carries o
   t.match(quarantine({ payload: { shipment_order: shipment } }), { module: 'shipment_order' });
   t.match(quarantine({ widget: { widget_id: '9', invoice_id: '1' } }), { module: 'widget', entityId: '9' });
   t.match(quarantine({ retainerinvoice_id: '9', customer_id: '1' }), { module: null, entityId: '9' });
-  t.match(quarantine({ receive_id: '9', contact: { contact_id: '1' } }), { entityId: '9' });
+  t.match(quarantine({ receive_id: '9', contact: { contact_id: '1' } }), { module: null, entityId: null });
   t.match(quarantine({ widget: { widget_id: '9' } }, { module: 'widgets', organizationId: '60', action: 'remove' }), {
     reason: /unknown module 'widgets'/,
     organizationId: '60',
@@ -125,7 +125,7 @@ t.test('an unknown module is quarantined by name, even when its record carries o
 
 t.test('a body that contradicts the URL or holds several records is quarantined', async (t) => {
   t.match(quarantine({ invoice: { invoice_id: '1' } }, { module: 'bill' }), {
-    reason: /says bill.*'invoice'/,
+    reason: /says bill.*holds invoice/,
     module: 'bill',
   });
   t.match(quarantine({ shipment_order: { salesorder_id: '1' } }, { module: 'salesorder' }), {
@@ -137,4 +137,52 @@ t.test('a body that contradicts the URL or holds several records is quarantined'
       reason: /more than one/,
     });
   }
+});
+
+t.test('of two records in one body none is dropped: the delivery is quarantined', async (t) => {
+  const invoice = { invoice_id: '1', status: 'paid' };
+  const bill = { bill_id: '2', status: 'open' };
+  const bodies = {
+    'two wrapped records': { invoice, bill },
+    'one of them in an array': { invoice, bills: [bill] },
+    'one of them as JSON text': { invoice, bill: JSON.stringify(bill) },
+    'two records of one module': { invoice, Invoices: [{ invoice_id: '2' }] },
+    'one beside an envelope': { invoice, data: { bill } },
+    'two envelopes': { payload: { invoice }, data: { bill } },
+    'two bare records in envelopes': { payload: invoice, data: bill },
+    'inside an envelope': { payload: { invoice, bill } },
+  };
+  for (const [name, body] of Object.entries(bodies)) {
+    for (const request of [{}, { module: 'invoice' }])
+      t.match(quarantine(body, request), { reason: /several records/ }, name);
+  }
+  t.match(quarantine({ event: 'invoice.paid', invoice, bill }), { reason: /several records/ });
+});
+
+t.test('what a record holds of others, or what only looks like one, is no second record', async (t) => {
+  const invoice = { invoice_id: '1', contact: { contact_id: '9' }, salesorders: [{ salesorder_id: '8' }] };
+  for (const beside of [{ contact: { name: 'A' } }, { data: '{broken' }, { data: { sent: 'now' } }, { bill: 'none' }]) {
+    for (const request of [{}, { module: 'invoice' }]) {
+      if (request.module === undefined && 'contact' in beside) continue;
+      t.equal(deliver({ invoice, ...beside }, request).entityId, '1', JSON.stringify(beside));
+    }
+  }
+  t.equal(deliver(invoice).module, 'invoice');
+});
+
+t.test('a reason repeats no value, and no name that does not look like one of a module', async (t) => {
+  const secret = 'dana@acme.example';
+  const long = 'k'.repeat(200);
+  const parsed = [
+    quarantine({ [secret]: { [`${secret}_id`]: secret, email_id: secret, tax_id: '27999999999' } }),
+    quarantine({ [secret]: { widget_id: '9' } }, { module: secret }),
+    quarantine({ widget: { tax_id: '27999999999', email_id: secret } }),
+    quarantine({ widget: { widget_id: secret } }),
+    quarantine({ [long]: { [`${long}_id`]: '1' } }),
+    quarantine({ invoice: { invoice_id: '1' }, [`_____bill${' '.repeat(90)}`]: { bill_id: '2' } }),
+    quarantine({ [`shipment order${' '.repeat(99)}`]: { a: 1 } }, { module: 'invoice' }),
+    quarantine({ event: `${secret}.updated`, a: 1 }),
+    quarantine(`{"invoice_id":"${secret}`),
+  ];
+  for (const { kind: _, ...told } of parsed) t.notMatch(JSON.stringify(told), /dana|2799|kkk|bill {5}|order {5}/);
 });

@@ -66,7 +66,7 @@ t.test('numeric ids of 18 digits arrive with every digit, in the mirror and its 
   }
 });
 
-t.test('a body that only points at a record, or has no version, never overwrites it', async (t) => {
+t.test('a body that only points at a record, or has no version, never overwrites it, but marks it stale', async (t) => {
   const { custom_raw_json, custom_form_params } = sample('transports');
   await deliverInOrder(
     system,
@@ -82,7 +82,7 @@ t.test('a body that only points at a record, or has no version, never overwrites
   );
   t.same(
     rows.map(({ outcome }) => outcome),
-    ['applied', 'hint', 'hint', 'hint', 'hint'],
+    ['applied', 'partial', 'partial', 'partial', 'partial'],
   );
 });
 
