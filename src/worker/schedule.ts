@@ -1,9 +1,9 @@
 import cron, { type ScheduledTask } from 'node-cron';
 import type { Database } from '../db/database.ts';
+import { exclusively } from '../db/transaction.ts';
 import type { Logger } from '../log.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
 import { purge } from '../queue/purge.ts';
-import { exclusively } from '../db/transaction.ts';
 import type { WorkerContext } from './context.ts';
 
 const ALERTS = '*/15 * * * * *';

@@ -1,9 +1,9 @@
 import swagger, { type SwaggerTransform } from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
+import { VERSION } from '../../version.ts';
 import type { Api } from '../deps.ts';
 import { PROBLEM_TYPE } from '../problem.ts';
 import { ProblemSchema } from '../schemas.ts';
-import { VERSION } from '../../version.ts';
 
 const TAGS = [
   { name: 'health', description: 'Is it up, alive, ready?' },

@@ -1,9 +1,9 @@
 import { Type } from 'typebox';
 import { checkDependencies } from '../../monitor/health.ts';
 import { aliveWorkers } from '../../monitor/workers.ts';
+import { VERSION } from '../../version.ts';
 import type { Api, Deps } from '../deps.ts';
 import { Nullable, Time } from '../schemas.ts';
-import { VERSION } from '../../version.ts';
 
 const Health = Type.Object({
   status: Type.Literal('healthy'),
