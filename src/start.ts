@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Config, childEnvironment, processConfig, runByNpm } from './config.ts';
+import { type Config, childEnvironment, EXIT_CONFIG, processConfig, runByNpm } from './config.ts';
 import { type EmbeddedPostgres, ensurePostgres } from './db/embedded.ts';
 import { prepareDatabase } from './db/migrate.ts';
 import { banner, baseUrl } from './launcher/banner.ts';
 import { renderLine } from './launcher/render.ts';
 import { Supervised } from './launcher/supervise.ts';
 
-/** Longer than the leash of a former start's children. */
+/** Longer than the children of a former start take to notice that it is gone. */
 const PORT_PATIENCE_MS = 15_000;
 const POLL_MS = 100;
 
@@ -77,7 +77,7 @@ class Launcher {
 
   #startChildren(settings: Record<string, string>): void {
     const env = childEnvironment(settings);
-    const onUnusable = () => void this.stop('wrong configuration').then(() => process.exit(78));
+    const onUnusable = () => void this.stop('wrong configuration').then(() => process.exit(EXIT_CONFIG));
     const scripts = { api: 'api/main.ts', worker: 'worker/main.ts' };
     this.#children = Object.entries(scripts).map(
       ([name, script]) => new Supervised({ name, script, env, print, onUnusable }),

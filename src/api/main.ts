@@ -1,5 +1,5 @@
 /** The process tds-core-api: put everything together, listen, and on a signal stop without breaking a request. */
-import { describeConfig, processConfig } from '../config.ts';
+import { describeConfig, EXIT_CONFIG, processConfig } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { Inbox } from '../inbox/store.ts';
 import { createLogger, exitOnFatalErrors } from '../log.ts';
@@ -22,7 +22,7 @@ exitOnFatalErrors(log);
 const { databaseUrl: url } = config;
 if (!url) {
   process.stderr.write('DATABASE_URL is not set: set it, or use npm start, which brings a database.\n');
-  process.exit(78); // EX_CONFIG of sysexits.h
+  process.exit(EXIT_CONFIG);
 }
 // For what systemd tells this process; settings come from config.ts alone.
 const { env } = process;

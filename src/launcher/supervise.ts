@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { EXIT_CONFIG } from '../config.ts';
 
 export type SupervisedOptions = {
   /** 'api' or 'worker': the prefix of its lines. */
@@ -16,7 +17,7 @@ export type SupervisedOptions = {
 };
 
 const SOURCES = path.join(import.meta.dirname, '..');
-const LEASH = path.join(import.meta.dirname, 'leash.ts');
+const EXIT_WITH_PARENT = path.join(import.meta.dirname, 'exit-with-parent.ts');
 /** A worker that drains a long queue stays below 180 MB; with V8's default of 16 MB it grows to 290. */
 const SMALL_HEAP = '--max-semi-space-size=8';
 const FIRST_PAUSE_MS = 250;
@@ -24,8 +25,6 @@ const LONGEST_PAUSE_MS = 10_000;
 /** A child that lived this long has recovered: the next pause is the first again. */
 const RECOVERED_MS = 30_000;
 const KILL_AFTER_MS = 10_000;
-/** EX_CONFIG, see processConfig(). */
-const EXIT_CONFIG = 78;
 
 export class Supervised {
   readonly #options: SupervisedOptions;
@@ -67,11 +66,11 @@ export class Supervised {
 
   /**
    * Detached, in a process group of its own: Ctrl-C goes to a whole group, and the children are to be told by us, once
-   * and in order. The leash and the ipc channel end it when we are killed.
+   * and in order. exit-with-parent.ts ends it when we are killed.
    */
   #spawn(): ChildProcess {
     const { script, env } = this.#options;
-    return spawn(process.execPath, [SMALL_HEAP, '--import', LEASH, path.join(SOURCES, script)], {
+    return spawn(process.execPath, [SMALL_HEAP, '--import', EXIT_WITH_PARENT, path.join(SOURCES, script)], {
       env,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

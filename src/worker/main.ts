@@ -1,5 +1,5 @@
 /** The process tds-core-worker. */
-import { describeConfig, processConfig, systemdEnvironment } from '../config.ts';
+import { describeConfig, EXIT_CONFIG, processConfig, systemdEnvironment } from '../config.ts';
 import { createLogger, exitOnFatalErrors } from '../log.ts';
 import { runProcess } from '../shutdown.ts';
 import { notifySystemd } from '../systemd.ts';
@@ -8,7 +8,6 @@ import { createWorker } from './worker.ts';
 
 const LEAK_CHECK_MS = 1000;
 const AFTER_DRAIN_MS = 5000;
-const EX_CONFIG = 78;
 
 const config = processConfig();
 const log = createLogger('tds-core-worker', config.logLevel);
@@ -16,7 +15,7 @@ exitOnFatalErrors(log);
 const { databaseUrl } = config;
 if (!databaseUrl) {
   process.stderr.write('DATABASE_URL is not set: set it, or use npm start, which brings a database.\n');
-  process.exit(EX_CONFIG);
+  process.exit(EXIT_CONFIG);
 }
 
 log.info({ component: 'process', config: describeConfig(config) }, 'starting');
