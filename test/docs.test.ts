@@ -4,7 +4,7 @@ import path from 'node:path';
 import { sql } from 'kysely';
 import t from 'tap';
 import { SETTINGS } from '../src/config.ts';
-import { loadHandlers } from '../src/handlers/registry.ts';
+import { loadHandlers } from '../src/handlers/load.ts';
 import { RULES } from '../src/monitor/alerts/rules.ts';
 import { testDatabase } from './helper.ts';
 import { readGuide } from './runbook/guide.ts';

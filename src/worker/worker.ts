@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Config } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
+import { loadHandlers } from '../handlers/load.ts';
 import { mirror } from '../handlers/mirror.ts';
-import { loadHandlers, Registry } from '../handlers/registry.ts';
+import { Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
 import { createDispatcher } from '../queue/dispatch.ts';
 import type { Part } from '../shutdown.ts';
@@ -15,7 +16,7 @@ import { Sweep } from './sweep.ts';
 /** Puts a worker together: its own pool, its lifeline, the claim loop, sweeps and schedule. */
 export async function createWorker(config: Config & { databaseUrl: string }, log: Logger): Promise<Part> {
   const { databaseUrl: url, leaseSeconds, workerConcurrency: concurrency } = config;
-  const handlers = [mirror, ...(config.handlersDir ? await loadHandlers(config.handlersDir) : [])];
+  const handlers = [mirror, ...(config.handlersDir ? await loadHandlers(config.handlersDir, log) : [])];
   const { db, pool, close } = openDatabase({
     url,
     max: config.poolSize + config.maxOverflow,
