@@ -9,7 +9,7 @@ const POLL_MS = 1000;
 /** Three attempts with the default back-off take 30 s at most. */
 const PATIENCE_MS = 120_000;
 
-const config = processConfig();
+const config = processConfig('demo');
 const stop = new AbortController();
 process.once('SIGINT', () => stop.abort());
 const client = new Client(config, process.env, stop.signal);

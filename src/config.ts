@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import * as value from './config-values.ts';
 import { nearest } from './nearest.ts';
+import { type Command, usage } from './usage.ts';
 
 export type { Operator, Role } from './config-values.ts';
 
@@ -104,8 +105,12 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   return config;
 }
 
-/** The configuration of this process; exits with the list of problems when it cannot be used. */
-export function processConfig(): Config {
+/**
+ * The configuration of the process that runs this command; ends it with the list of problems when it cannot be used,
+ * and with the help when that was asked for.
+ */
+export function processConfig(command: Command): Config {
+  readArguments(command, process.argv.slice(2));
   try {
     return loadConfig(process.env);
   } catch (error) {
@@ -113,6 +118,18 @@ export function processConfig(): Config {
     process.stderr.write(`${error.message}\n`);
     process.exit(EXIT_CONFIG);
   }
+}
+
+/** EX_USAGE of sysexits.h. */
+const EXIT_USAGE = 64;
+
+/** There is nothing to say by argument: whoever tries finds out what is said how. */
+function readArguments(command: Command, [first]: string[]): void {
+  if (first === undefined) return;
+  const asksForHelp = first === '--help' || first === '-h';
+  if (asksForHelp) process.stdout.write(`${usage(command)}\n`);
+  else process.stderr.write(`${first} is not understood: settings are environment variables; --help lists them.\n`);
+  process.exit(asksForHelp ? 0 : EXIT_USAGE);
 }
 
 /** True when systemd connected stdout to the journal (systemd.exec(5)). */

@@ -16,7 +16,7 @@ const OPERATORS_STATEMENT_TIMEOUT_MS = 5000;
 /** Beyond the drain: closing pools and telling systemd. */
 const STOP_MARGIN_MS = 5000;
 
-const config = processConfig();
+const config = processConfig('api');
 const log = createLogger('tds-core-api', config.logLevel);
 exitOnFatalErrors(log);
 const { databaseUrl: url } = config;

@@ -9,7 +9,7 @@ import { createWorker } from './worker.ts';
 const LEAK_CHECK_MS = 1000;
 const AFTER_DRAIN_MS = 5000;
 
-const config = processConfig();
+const config = processConfig('worker');
 const log = createLogger('tds-core-worker', config.logLevel);
 exitOnFatalErrors(log);
 const { databaseUrl } = config;
