@@ -231,7 +231,10 @@ t.test('while the worker cannot start nothing says ready, and the mistake is the
   t.strictSame(await once(launcher, 'close'), [78, null]);
   t.notMatch(output(), 'TDS Core is ready');
   t.match(output(), `HANDLERS_DIR: ${fs.realpathSync(HANDLERS_DIR)}/ship.js:2:3: `);
-  t.match(output().split('tds    | stopped')[1], /Warnings\n[^]*ship\.js:2:3: [^]*the worker cannot use its settings/);
+  t.match(
+    output().split('tds    | stopped')[1],
+    /Warnings\n[\s\S]*ship\.js:2:3: [\s\S]*the worker cannot use its settings/,
+  );
 });
 
 t.test('a stop that takes long says what it waits for', async (t) => {
