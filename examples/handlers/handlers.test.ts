@@ -1,4 +1,4 @@
-// Run with: DATABASE_URL=… node --import /opt/tds_core/src/handlers/preload.ts --test
+// Run with: DATABASE_URL=… /opt/tds_core/bin/node --import /opt/tds_core/src/handlers/preload.ts --test
 import assert from 'node:assert/strict';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
