@@ -53,7 +53,8 @@ async function untilSettled(ids: string[]): Promise<void> {
 
 function progress(open: Event[], all: number): string {
   const waiting = open.find(({ status }) => status === 'retry');
-  const retry = waiting ? `; one failed ${waiting.attempt_count} times and will be tried again` : '';
+  const failed = waiting && `${waiting.attempt_count} of ${config.maxAttempts} attempts`;
+  const retry = failed ? `; one has failed ${failed} and will be tried again` : '';
   return `${all - open.length} of ${all} events are done${retry}`;
 }
 

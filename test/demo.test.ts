@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
@@ -110,3 +110,22 @@ t.test('without a running system it says what to do', async (t) => {
   t.equal(code, 1);
   t.match(stderr, 'Nothing answers at http://127.0.0.1:1: run npm start in another terminal.');
 });
+
+const terminal = spawnSync('script', ['--version']);
+
+t.test(
+  'in a terminal it shows how far it is',
+  { skip: terminal.error ? 'script is not installed' : false },
+  async (t) => {
+    const { url } = await testDatabase(t);
+    const apiUrl = await startProcesses(t, { ...RETRY_AT_ONCE, RETRY_BASE_SECONDS: '1', DATABASE_URL: url });
+    const command = `'${process.execPath}' '${path.join(ROOT, 'demo/main.ts')}'`;
+    const env = { PATH: process.env.PATH, PORT: portOf(apiUrl), TERM: 'xterm' };
+    const shown = await new Promise<string>((resolve, reject) => {
+      execFile('script', ['-qec', command, '/dev/null'], { env }, (error, stdout) =>
+        error ? reject(error) : resolve(stdout),
+      );
+    });
+    t.match(shown, /\d+ of \d+ events are done; one has failed \d of 3 attempts and will be tried again \(\d+ s\)/);
+  },
+);

@@ -216,12 +216,12 @@ t.test('a data folder that cannot be used is named, last', async (t) => {
 
 t.test('a port or an address that cannot be had is named', async (t) => {
   const { launcher, output } = launch(t, {
-    HOST: '127.0.0.1.example.com',
+    HOST: '192.0.2.1',
     OPERATOR_TOKENS: 'ann:viewer:ann-token-123',
     ZOHO_WEBHOOK_SECRET: 'a-secret-of-24-characters',
   });
   t.strictSame(await once(launcher, 'close'), [1, null]);
-  t.match(output(), /start failed: HOST=127\.0\.0\.1\.example\.com cannot be listened on/);
+  t.match(output(), /start failed: HOST=192\.0\.2\.1 cannot be listened on \(EADDRNOTAVAIL\)/);
 });
 
 t.test('while the worker cannot start nothing says ready, and the mistake is the last thing said', async (t) => {

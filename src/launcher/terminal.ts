@@ -45,7 +45,7 @@ export class Terminal {
     this.#starting = false;
     if (this.#warnings.size === 0) return;
     const list = [...this.#warnings].map((warning) => styled('yellow', `  ${warning}`));
-    this.show([styled(['yellow', 'bold'], 'Warnings'), ...list].join('\n'));
+    process.stdout.write(`${[styled(['yellow', 'bold'], 'Warnings'), ...list].join('\n')}\n\n`);
     this.#warnings.clear();
   }
 
