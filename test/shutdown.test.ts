@@ -93,7 +93,7 @@ t.test('a stop that takes long says again and again what it waits for', async (t
   t.teardown(() => child.kill('SIGKILL'));
   await waitFor('the process to run', () => told.output.includes('running'));
   child.kill('SIGTERM');
-  const explained = /"part":"worker","waits_for":"3 events in hand"\}.*\n/g;
+  const explained = /"part":"worker","waits_for":"3 events in hand"\}.*still stopping/g;
   await waitFor('two explanations', () => [...told.output.matchAll(explained)].length >= 2);
 });
 

@@ -93,3 +93,33 @@ t.test('an outage is one line when it begins and one when it is over, whoever as
   await t.rejects(sql`select 1 / 0`.execute(db), /division by zero/);
   t.same(lines, ['database away', 'database back']);
 });
+
+t.test(
+  'a server that refuses the first connection is away as well, but a pool that is used up is no outage',
+  async (t) => {
+    const lines: string[] = [];
+    const write = (_fields: object, message: string) => lines.push(message);
+    const outage = new OutageLog('database', { error: write, warn: write, info: write } as never);
+    const nobody = openDatabase({
+      url: 'postgresql://tds@127.0.0.1:1/tds',
+      max: 1,
+      applicationName: 'tds-test',
+      outage,
+    });
+    t.teardown(nobody.close);
+    await t.rejects(sql`select 1`.execute(nobody.db), { code: 'ECONNREFUSED' });
+    await t.rejects(nobody.pool.query('select 1'), { code: 'ECONNREFUSED' });
+    t.same(lines, ['database away']);
+
+    const { url } = await testDatabase(t);
+    const busy = openDatabase({ url, max: 1, applicationName: 'tds-test', outage });
+    const client = await busy.pool.connect();
+    t.teardown(async () => {
+      client.release();
+      await busy.close();
+    });
+    t.same(lines, ['database away', 'database back']);
+    await t.rejects(busy.pool.connect(), /timeout exceeded when trying to connect/);
+    t.same(lines, ['database away', 'database back']);
+  },
+);
