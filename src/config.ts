@@ -123,7 +123,7 @@ export function processConfig(command: Command): Config {
 /** EX_USAGE of sysexits.h. */
 const EXIT_USAGE = 64;
 
-/** There is nothing to say by argument: whoever tries finds out what is said how. */
+/** The commands take no arguments: `--help` explains the settings, anything else is refused with a hint to it. */
 function readArguments(command: Command, [first]: string[]): void {
   if (first === undefined) return;
   const asksForHelp = first === '--help' || first === '-h';
@@ -241,7 +241,7 @@ function contradictions(settings: Settings): string[] {
 
 const KNOWN = Object.values(SETTINGS).map((one) => one.env);
 
-/** A misspelt name would be ignored in silence, and with it perhaps a protection. */
+/** A misspelt name would be ignored without a word, and a protection with it. */
 function unknownNames(env: NodeJS.ProcessEnv): string[] {
   const strangers = Object.keys(env).filter((name) => !KNOWN.includes(name));
   return strangers.flatMap((name) => {

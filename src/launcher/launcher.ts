@@ -15,7 +15,7 @@ const RESTORE_AGAIN_MS = 1000;
 /** A process is killed this long after the time it was given to drain. */
 const BEYOND_DRAIN_SECONDS = 10;
 
-/** Whoever tries the product out finds the handler that `npm run demo` tells of. */
+/** Loaded when no handlers are configured: `npm run demo` sends an event that the one in it fails. */
 const DEMO_HANDLERS = path.resolve(import.meta.dirname, '../../demo/handlers');
 
 /** Everything that `npm start` runs, as one thing that starts and stops. */
@@ -26,7 +26,7 @@ export class Launcher {
   #postgres: EmbeddedPostgres | undefined;
   #children: Supervised[] = [];
   #stopping: Promise<void> | undefined;
-  /** Says what a stop waits for: processes first, PostgreSQL last. */
+  /** What a stop waits for at this moment. */
   #waitsFor = '';
 
   constructor(config: Config, terminal: Terminal) {
@@ -106,7 +106,7 @@ export class Launcher {
     for (const child of this.#children) child.start();
   }
 
-  /** A process that cannot use its settings would fail again: what it said about them is said again, last. */
+  /** Starting a process again does not help when it cannot use its settings. Ends with what it said about them. */
   async #giveUp(name: string): Promise<void> {
     await this.stop('wrong configuration');
     this.#terminal.repeatWarnings();

@@ -10,7 +10,7 @@ export function styled(style: Style, text: string): string {
 
 const STYLES: Record<string, Style> = { warn: 'yellow', error: 'red', fatal: ['red', 'bold'] };
 
-/** Levels that an operator should not have to look for between other lines. */
+/** Levels that are shown again at the end of a start. */
 const NOTABLE = new Set(['warn', 'error', 'fatal']);
 
 /** What the processes say, line by line, each behind its name; remembers what a start warned of. */
