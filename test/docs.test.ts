@@ -1,7 +1,10 @@
 /** What the documents say is compared with what is there. */
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { sql } from 'kysely';
 import t from 'tap';
 import { SETTINGS } from '../src/config.ts';
@@ -174,6 +177,27 @@ t.test('every block of shell commands is well formed', async (t) => {
     for (const commands of codes(read(document), 'bash'))
       t.equal(spawnSync('bash', ['-n'], { input: commands, encoding: 'utf8' }).stderr, '', commands);
   }
+});
+
+const missing = ['curl', 'jq'].find((program) => spawnSync(program, ['--version']).error);
+
+t.test('the line that watches is silent while all is well, and only then', { skip: missing ?? false }, async (t) => {
+  const line = /^\*\/5 \* \* \* \* tds (.*)$/m.exec(read('DEPLOYMENT.md'))?.[1] ?? '';
+  let answer = { status: 200, body: '{"active_alerts":[]}' };
+  const server = createServer((request, response) => {
+    t.equal(`${request.url} ${request.headers.authorization}`, '/tds/dashboard/metrics Bearer TOKEN');
+    response.writeHead(answer.status).end(answer.body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const command = line.replace('127.0.0.1:8000', `127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const printed = async () => (await promisify(execFile)('sh', ['-c', command])).stdout;
+  t.equal(await printed(), '');
+  answer = { status: 200, body: '{"active_alerts":[{"title":"High Dead Letter Queue"}]}' };
+  t.match(await printed(), 'TDS Core has alerts');
+  answer = { status: 503, body: '{"code":"database_unavailable"}' };
+  t.match(await printed(), 'TDS Core has alerts');
+  await new Promise((resolve) => server.close(resolve));
+  t.match(await printed(), 'TDS Core has alerts');
 });
 
 const nginx = spawnSync('nginx', ['-v']);
