@@ -1,8 +1,8 @@
 /** The only reader of the environment. Everything a process may be told is declared once, in SETTINGS. */
 import { readFileSync } from 'node:fs';
+import { unknownNames } from './config-names.ts';
 import * as value from './config-values.ts';
-import { nearest } from './nearest.ts';
-import { type Command, usage } from './usage.ts';
+import { type Command, readArguments } from './usage.ts';
 
 export type { Operator, Role } from './config-values.ts';
 
@@ -94,7 +94,10 @@ export class ConfigError extends Error {
 
 /** Reads and checks an environment. Throws one ConfigError that lists every problem and what to do about each. */
 export function loadConfig(env: NodeJS.ProcessEnv): Config {
-  const problems = unknownNames(env);
+  const problems = unknownNames(
+    env,
+    Object.values(SETTINGS).map((one) => one.env),
+  );
   const settings = readSettings(env, problems);
   readSecretFile(settings, 'webhookSecrets', 'webhookSecretFile', problems);
   readSecretFile(settings, 'operators', 'operatorTokensFile', problems);
@@ -118,18 +121,6 @@ export function processConfig(command: Command): Config {
     process.stderr.write(`${error.message}\n`);
     process.exit(EXIT_CONFIG);
   }
-}
-
-/** EX_USAGE of sysexits.h. */
-const EXIT_USAGE = 64;
-
-/** The commands take no arguments: `--help` explains the settings, anything else is refused with a hint to it. */
-function readArguments(command: Command, [first]: string[]): void {
-  if (first === undefined) return;
-  const asksForHelp = first === '--help' || first === '-h';
-  if (asksForHelp) process.stdout.write(`${usage(command)}\n`);
-  else process.stderr.write(`${first} is not understood: settings are environment variables; --help lists them.\n`);
-  process.exit(asksForHelp ? 0 : EXIT_USAGE);
 }
 
 /** True when systemd connected stdout to the journal (systemd.exec(5)). */
@@ -237,16 +228,4 @@ function contradictions(settings: Settings): string[] {
     ],
   ];
   return rules.filter(([broken]) => broken).map(([, advice]) => advice);
-}
-
-const KNOWN = Object.values(SETTINGS).map((one) => one.env);
-
-/** A misspelt name would be ignored without a word, and a protection with it. */
-function unknownNames(env: NodeJS.ProcessEnv): string[] {
-  const strangers = Object.keys(env).filter((name) => !KNOWN.includes(name));
-  return strangers.flatMap((name) => {
-    const meant = nearest(name.toUpperCase(), KNOWN);
-    if (meant) return [`${name} is not a setting; did you mean ${meant}? Rename or remove it.`];
-    return name.startsWith('TDS_') ? [`${name} is not a setting: remove it.`] : [];
-  });
 }

@@ -55,6 +55,21 @@ export function usage(command: Command): string {
   ].join('\n');
 }
 
+/** EX_USAGE of sysexits.h. */
+const EXIT_USAGE = 64;
+
+/**
+ * Ends the process with the help when that was asked for, and with a hint to it for any other argument: these commands
+ * take none.
+ */
+export function readArguments(command: Command, [first]: string[]): void {
+  if (first === undefined) return;
+  const asksForHelp = first === '--help' || first === '-h';
+  if (asksForHelp) process.stdout.write(`${usage(command)}\n`);
+  else process.stderr.write(`${first} is not understood: settings are environment variables; --help lists them.\n`);
+  process.exit(asksForHelp ? 0 : EXIT_USAGE);
+}
+
 /** `# --- Title ---` begins a section; `#NAME=default` below the lines that explain it is a setting. */
 function readSections(): { title: string; lines: string[] }[] {
   const sections: { title: string; lines: string[] }[] = [];
