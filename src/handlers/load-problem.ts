@@ -19,7 +19,7 @@ function placeIn(stack: string): string | undefined {
   const head = /^(?:file:\/\/)?(\/.*):(\d+)\n/.exec(stack);
   const caret = /^( *)\^/m.exec(stack);
   if (head) return [decodeURI(head[1] ?? ''), head[2], ...(caret ? [(caret[1] ?? '').length + 1] : [])].join(':');
-  const frame = /\bfile:\/\/(\/[^\s)]*:\d+:\d+)/.exec(stack);
+  const frame = /\bfile:\/\/(\/[^\s):]*:\d+:\d+)/.exec(stack);
   return frame ? decodeURI(frame[1] ?? '') : undefined;
 }
 
