@@ -3,6 +3,7 @@ import { describeConfig, EXIT_CONFIG, processConfig } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { Inbox } from '../inbox/store.ts';
 import { createLogger, exitOnFatalErrors } from '../log.ts';
+import { OutageLog } from '../outage-log.ts';
 import { runProcess } from '../shutdown.ts';
 import { inheritedSocket, notifySystemd } from '../systemd.ts';
 import { buildApp, type Deps } from './app.ts';
@@ -27,20 +28,22 @@ if (!url) {
 // For what systemd tells this process; settings come from config.ts alone.
 const { env } = process;
 
+// Both pools lose the same server: one line for both.
+const outage = new OutageLog('database', log);
 const intake = openDatabase({
   url,
   max: INBOX_CONNECTIONS,
   applicationName: 'tds-core-api inbox',
   statementTimeoutMs: INTAKE_STATEMENT_TIMEOUT_MS,
   queryTimeoutMs: INTAKE_STATEMENT_TIMEOUT_MS + 500,
-  log,
+  outage,
 });
 const operators = openDatabase({
   url,
   max: config.poolSize + config.maxOverflow,
   applicationName: 'tds-core-api',
   statementTimeoutMs: OPERATORS_STATEMENT_TIMEOUT_MS,
-  log,
+  outage,
 });
 const inbox = new Inbox(intake.pool, log);
 const api = await buildApp({
