@@ -74,6 +74,20 @@ export function secrets(value: string): string[] {
   return list;
 }
 
+/** Like `secrets`, for secrets that travel in a header as they are. */
+export function headerSecrets(value: string): string[] {
+  const list = secrets(value);
+  if (!list.every(isHeaderSafe)) throw new Error(`must consist of ${HEADER_SAFE}`);
+  return list;
+}
+
+/** A header carries nothing else unchanged: clients encode or refuse it, and the token would never match. */
+const HEADER_SAFE = 'ASCII letters, digits and punctuation, without spaces';
+
+function isHeaderSafe(token: string): boolean {
+  return /^[\x21-\x7e]+$/.test(token);
+}
+
 /** 'name:role:token', separated by commas or, in a file, by lines. */
 export function operators(value: string): Operator[] {
   const entries = value.split(/[,\n]/).map((entry) => entry.trim());
@@ -93,6 +107,7 @@ function operator(entry: string): Operator {
     throw new Error(
       `must be a list of name:role:token with role viewer, operator or admin and a token of at least ${MIN_SECRET_LENGTH} characters`,
     );
+  if (!isHeaderSafe(token)) throw new Error(`must have tokens of ${HEADER_SAFE}`);
   return { name, role: known, tokenSha256: createHash('sha256').update(token).digest() };
 }
 

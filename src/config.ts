@@ -1,6 +1,8 @@
 /** The only reader of the environment. Everything a process may be told is declared once, in SETTINGS. */
 import { readFileSync } from 'node:fs';
+import { unknownNames } from './config-names.ts';
 import * as value from './config-values.ts';
+import { type Command, readArguments } from './usage.ts';
 
 export type { Operator, Role } from './config-values.ts';
 
@@ -24,6 +26,12 @@ function optional<T>(env: string, parse: (text: string) => T, flags: Flags = {})
   return { env, parse, fallback: undefined, ...flags };
 }
 
+/**
+ * Exit code of a process that cannot use its settings: EX_CONFIG of sysexits.h. Starting it again would not help, so
+ * neither systemd (RestartPreventExitStatus) nor `npm start` does.
+ */
+export const EXIT_CONFIG = 78;
+
 const SECRET: Flags = { secret: true, refuseEmpty: true };
 
 /** Points where a process can be made to kill itself, for the fault tests. */
@@ -45,7 +53,7 @@ export const SETTINGS = {
 
   webhookSecrets: setting('ZOHO_WEBHOOK_SECRET', value.secrets, [], SECRET),
   webhookSecretFile: optional('ZOHO_WEBHOOK_SECRET_FILE', value.text, { refuseEmpty: true }),
-  webhookToken: setting('ZOHO_WEBHOOK_TOKEN', value.secrets, [], SECRET),
+  webhookToken: setting('ZOHO_WEBHOOK_TOKEN', value.headerSecrets, [], SECRET),
   webhookAuth: setting('WEBHOOK_AUTH', value.oneOf('either', 'both'), 'either'),
   defaultOrganization: setting('ZOHO_ORGANIZATION_ID', value.text, 'default'),
   bodyLimit: setting('WEBHOOK_BODY_LIMIT', value.integer(1024, 64 * 1024 * 1024), 1024 * 1024),
@@ -87,7 +95,10 @@ export class ConfigError extends Error {
 
 /** Reads and checks an environment. Throws one ConfigError that lists every problem and what to do about each. */
 export function loadConfig(env: NodeJS.ProcessEnv): Config {
-  const problems = unknownNames(env);
+  const problems = unknownNames(
+    env,
+    Object.values(SETTINGS).map((one) => one.env),
+  );
   const settings = readSettings(env, problems);
   readSecretFile(settings, 'webhookSecrets', 'webhookSecretFile', problems);
   readSecretFile(settings, 'operators', 'operatorTokensFile', problems);
@@ -98,14 +109,23 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   return config;
 }
 
-/** The configuration of this process; exits with the list of problems when it cannot be used. */
-export function processConfig(): Config {
+/**
+ * The configuration of the process that runs this command; ends it with the list of problems when it cannot be used,
+ * and with the help when that was asked for.
+ */
+export function processConfig(command: Command): Config {
+  readArguments(command, process.argv.slice(2));
+  return environmentConfig();
+}
+
+/** The same for a command that reads its arguments itself. */
+export function environmentConfig(): Config {
   try {
     return loadConfig(process.env);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
-    process.exit(78); // EX_CONFIG of sysexits.h: systemd is told not to restart on it
+    process.exit(EXIT_CONFIG);
   }
 }
 
@@ -222,37 +242,4 @@ function contradictions(settings: Settings): string[] {
     ],
   ];
   return rules.filter(([broken]) => broken).map(([, advice]) => advice);
-}
-
-const KNOWN = Object.values(SETTINGS).map((one) => one.env);
-
-/** A misspelt name would be ignored in silence, and with it perhaps a protection. */
-function unknownNames(env: NodeJS.ProcessEnv): string[] {
-  const strangers = Object.keys(env).filter((name) => !KNOWN.includes(name));
-  return strangers.flatMap((name) => {
-    const meant = KNOWN.find((known) => isTypo(name, known));
-    if (meant) return [`${name} is not a setting; did you mean ${meant}? Rename or remove it.`];
-    return name.startsWith('TDS_') ? [`${name} is not a setting: remove it.`] : [];
-  });
-}
-
-/** Short names are left alone: HOME is two letters from HOST. */
-function isTypo(name: string, known: string): boolean {
-  const tolerance = known.length >= 10 ? 2 : known.length >= 8 ? 1 : 0;
-  if (tolerance === 0 || Math.abs(name.length - known.length) > tolerance) return false;
-  return editDistance(name.toUpperCase(), known) <= tolerance;
-}
-
-/** Levenshtein: the fewest letters to add, drop or change. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= b.length; column++) {
-      const change = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
-      current.push(Math.min(change, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
-    }
-    previous = current;
-  }
-  return previous.at(-1) ?? 0;
 }

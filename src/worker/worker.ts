@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { type Config, logsToJournal, systemdEnvironment } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
+import { loadHandlers } from '../handlers/load.ts';
 import { mirror } from '../handlers/mirror.ts';
-import { loadHandlers, Registry } from '../handlers/registry.ts';
+import { Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
 import { createDispatcher, dispatchByPostgres } from '../queue/dispatch.ts';
 import { sessionsOf } from '../queue/rescue.ts';
@@ -87,7 +88,7 @@ export async function createSuspectWorker(
 
 async function createContext(config: WorkerConfig, log: Logger, workerId: string) {
   const { databaseUrl: url, workerConcurrency, poolSize, maxOverflow } = config;
-  const handlers = [mirror, ...(config.handlersDir ? await loadHandlers(config.handlersDir) : [])];
+  const handlers = [mirror, ...(config.handlersDir ? await loadHandlers(config.handlersDir, log) : [])];
   const applicationName = sessionsOf(workerId);
   const queue = openDatabase({
     url,
