@@ -5,6 +5,8 @@
 import { createHash } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
 
+export { isLoopback } from './loopback.ts';
+
 export type Role = 'viewer' | 'operator' | 'admin';
 
 /** Somebody who may use the dashboard. Only the token's hash is kept: comparing hashes takes constant time. */
@@ -42,7 +44,7 @@ export function seconds(min: number, max: number): (value: string) => number {
 
 /** '' or '/tds': a leading slash, no trailing one, so that routes can be appended. */
 export function basePath(value: string): string {
-  const path = value.replace(/\/+$/, '');
+  const path = value.replace(/(?<!\/)\/+$/, '');
   if (path !== '' && !/^(\/[A-Za-z0-9._~-]+)+$/.test(path)) throw new Error('must look like /tds');
   return path;
 }
@@ -74,6 +76,19 @@ export function secrets(value: string): string[] {
   return list;
 }
 
+/** Secrets that travel in a header: only visible ASCII arrives as it was sent. */
+export function headerSecrets(value: string): string[] {
+  const list = secrets(value);
+  if (!list.every(isHeaderToken)) throw new Error(HEADER_TOKEN_ADVICE);
+  return list;
+}
+
+const HEADER_TOKEN_ADVICE = 'must consist of visible ASCII characters without spaces (letters, digits, signs)';
+
+function isHeaderToken(token: string): boolean {
+  return /^[!-~]+$/.test(token);
+}
+
 /** 'name:role:token', separated by commas or, in a file, by lines. */
 export function operators(value: string): Operator[] {
   const entries = value.split(/[,\n]/).map((entry) => entry.trim());
@@ -93,6 +108,7 @@ function operator(entry: string): Operator {
     throw new Error(
       `must be a list of name:role:token with role viewer, operator or admin and a token of at least ${MIN_SECRET_LENGTH} characters`,
     );
+  if (!isHeaderToken(token)) throw new Error(`${HEADER_TOKEN_ADVICE} in its tokens`);
   return { name, role: known, tokenSha256: createHash('sha256').update(token).digest() };
 }
 
@@ -105,10 +121,6 @@ export function trustedProxies(value: string): string {
   });
   if (!valid) throw new Error('must be loopback or a list of proxy addresses such as 10.0.0.5 or 10.0.0.0/24');
   return value;
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 const PRIVATE_NETWORKS = new BlockList();

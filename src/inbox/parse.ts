@@ -3,6 +3,7 @@ import { type BodyEvent, chooseAction, explicitAction, readAction, readBodyEvent
 import { bodyText, isCheckCall } from './body.ts';
 import { idIn, recordId, usableId } from './ids.ts';
 import { type JsonObject, readObject } from './json-object.ts';
+import { withoutLeftovers } from './leftovers.ts';
 import { firstOwnIdField } from './owner.ts';
 import { sanitise } from './scan.ts';
 import { Unusable } from './unusable.ts';
@@ -71,7 +72,7 @@ export function parseDelivery(request: DeliveryInput): Parsed {
 
 /** Zoho can leave a `?` or `&` at the end of the configured URL; an empty segment is none. */
 function withCleanSegments(input: DeliveryInput): DeliveryInput {
-  const clean = (segment?: string) => segment?.replace(/[?&]+$/, '') || undefined;
+  const clean = (segment?: string) => withoutLeftovers(segment ?? '') || undefined;
   const { organizationId, module, action } = input;
   return { ...input, organizationId: clean(organizationId), module: clean(module), action: clean(action) };
 }
@@ -118,13 +119,21 @@ function findRecord(input: DeliveryInput, body: JsonObject, said: BodyEvent, kno
     throw new Unusable(
       `no id: the body holds no ${path.name} with its ${path.idFields[0]}; add it to the webhook's body`,
     );
-  known.module ??= usableId(unknownModuleName(body) ?? said.module ?? '');
-  throw new Unusable(unknownModule(known.module));
+  // Only the URL's own word is repeated: a key of the body may be somebody's e-mail address.
+  const reason = unknownModule(known.module);
+  known.module ??= plainName(unknownModuleName(body) ?? said.module);
+  throw new Unusable(reason);
 }
 
-function unknownModule(name: string | null): string {
-  const what = name === null ? 'the body holds no record of a mirrored module' : `unknown module '${name}'`;
+function unknownModule(inPath: string | null): string {
+  const name = plainName(inPath);
+  const what = name === null ? 'unknown module: the body holds none that is mirrored' : `unknown module '${name}'`;
   return `${what}; name its module in the webhook's URL, such as /webhooks/zoho-books/{organization_id}/invoice`;
+}
+
+/** A word as modules are called, or null: anything else may be data that somebody put where a name belongs. */
+function plainName(text: string | null): string | null {
+  return text !== null && /^[a-z][a-z_-]{0,39}$/i.test(text) ? text : null;
 }
 
 function noId(module: BooksModule): never {
