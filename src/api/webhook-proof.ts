@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Config } from '../config.ts';
 import { isSignature, verifySignature, verifyToken } from '../inbox/signature.ts';
+import { Problem } from './problem.ts';
 
 export type Proof = {
   valid: boolean;
@@ -65,4 +66,11 @@ export function queryOf({ url }: FastifyRequest): string {
 
 function single(header: string | string[] | undefined): string | undefined {
   return Array.isArray(header) ? header[0] : header;
+}
+
+/** The same for a missing, a wrong and a truncated proof: an attacker learns nothing from it. */
+export function notAuthentic(request: FastifyRequest, bytes: number | undefined): Problem {
+  request.facts = { outcome: 'rejected', bytes };
+  const detail = 'The delivery does not prove that Zoho Books sent it. Compare its secret with ZOHO_WEBHOOK_SECRET.';
+  return new Problem(401, 'not_authentic', detail, { 'www-authenticate': 'ZohoSignature' });
 }

@@ -1,14 +1,15 @@
-import type { FastifyReply, FastifyRequest, RequestPayload } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type TSchema, Type } from 'typebox';
-import { isCheckCallBody, LONGEST_CHECK_CALL } from '../../inbox/body.ts';
+import { isCheckCallBody } from '../../inbox/body.ts';
 import { parseDelivery } from '../../inbox/parse.ts';
 import type { Api, Deps } from '../deps.ts';
 import { refuseForeignCaller } from '../plugins/local-only.ts';
 import { Problem } from '../problem.ts';
 import { SchemaGate } from '../schema-gate.ts';
 import { Uuid } from '../schemas.ts';
+import { keepRawBody } from '../webhook-body.ts';
 import { factsOf } from '../webhook-facts.ts';
-import { demandsProof, mayBeAuthentic, proofOf, queryOf } from '../webhook-proof.ts';
+import { demandsProof, notAuthentic, proofOf, queryOf } from '../webhook-proof.ts';
 
 const Accepted = Type.Object({
   success: Type.Literal(true),
@@ -130,13 +131,6 @@ async function receive(request: Hook, reply: FastifyReply, deps: Deps, gate: Sch
   return reply.code(202).send({ success: true, event_id, status, duplicate, ...reason });
 }
 
-/** The same for a missing, a wrong and a truncated proof: an attacker learns nothing from it. */
-function notAuthentic(request: FastifyRequest, bytes: number | undefined): Problem {
-  request.facts = { outcome: 'rejected', bytes };
-  const detail = 'The delivery does not prove that Zoho Books sent it. Compare its secret with ZOHO_WEBHOOK_SECRET.';
-  return new Problem(401, 'not_authentic', detail, { 'www-authenticate': 'ZohoSignature' });
-}
-
 /** Zoho signs key and value without anything between them: a captured delivery could be cut anew. */
 function unexpectedQuery(): Problem {
   const detail =
@@ -164,33 +158,4 @@ const MAX_PATH = 1000;
 
 function pathOf(request: Hook): string {
   return request.url.split('?', 1)[0]?.slice(0, MAX_PATH) ?? '';
-}
-
-/** The proof is over the bytes as sent: nothing may parse or decompress them before. Other types: 415. */
-function keepRawBody(scope: Api, { config }: Deps): void {
-  scope.removeAllContentTypeParsers();
-  // The schemas only describe: parseDelivery() judges what arrives, and refuses nothing that is authentic.
-  scope.setValidatorCompiler(() => () => true);
-  const types = /^application\/(json|x-www-form-urlencoded|[\w.-]+\+json) *(;|$)/i;
-  scope.addContentTypeParser(types, (request: FastifyRequest, payload: RequestPayload) =>
-    rawBody(scope, request, payload, config),
-  );
-  scope.addHook('preParsing', (request, _reply, payload, done) => {
-    const encoding = request.headers['content-encoding'] ?? 'identity';
-    done(encoding === 'identity' ? null : compressed(), payload);
-  });
-}
-
-/** Whoever cannot be authentic may send no more than a check call needs, and is refused before a byte is read. */
-async function rawBody(scope: Api, request: FastifyRequest, payload: RequestPayload, config: Deps['config']) {
-  const hasProof = mayBeAuthentic(request, config);
-  const announced = Number(request.headers['content-length'] ?? 0);
-  if (!hasProof && announced > LONGEST_CHECK_CALL && announced <= config.bodyLimit)
-    throw notAuthentic(request, announced);
-  return scope.bodies.read(request, payload, { limit: config.bodyLimit, hasProof });
-}
-
-function compressed(): Problem {
-  const detail = 'Send the body uncompressed: it is verified before anything else is done with it.';
-  return new Problem(415, 'unsupported_encoding', detail, { 'accept-encoding': 'identity', connection: 'close' });
 }
