@@ -19,17 +19,20 @@ export class OwnPostgres {
   readonly #home: Home;
   readonly #programs: string;
   readonly #port: number;
+  readonly #settings: Record<string, string>;
   #server: ChildProcess | undefined;
 
-  private constructor(home: Home, port: number) {
+  private constructor(home: Home, port: number, settings: Record<string, string>) {
+    this.#settings = settings;
     this.#home = home;
     this.#programs = findPrograms(home);
     this.#port = port;
   }
 
   /** A new server with a migrated database, gone at teardown. */
-  static async start(t: Teardown): Promise<OwnPostgres> {
-    const postgres = new OwnPostgres(openHome(fs.mkdtempSync(path.join(os.tmpdir(), 'tds-own-'))), await freePort());
+  static async start(t: Teardown, settings: Record<string, string> = {}): Promise<OwnPostgres> {
+    const home = openHome(fs.mkdtempSync(path.join(os.tmpdir(), 'tds-own-')));
+    const postgres = new OwnPostgres(home, await freePort(), settings);
     t.teardown(() => postgres.#destroy());
     ensureData(postgres.#programs, postgres.#home);
     fs.appendFileSync(path.join(postgres.#home.data, 'pg_hba.conf'), 'host all all 127.0.0.1/32 trust\n');
@@ -79,7 +82,8 @@ export class OwnPostgres {
 
   #spawn(): ChildProcess {
     const log = fs.openSync(path.join(this.#home.dir, 'postgres.log'), 'a');
-    const settings = ['listen_addresses=127.0.0.1', 'dynamic_shared_memory_type=mmap', 'timezone=UTC', 'fsync=off'];
+    const usual = ['listen_addresses=127.0.0.1', 'dynamic_shared_memory_type=mmap', 'timezone=UTC', 'fsync=off'];
+    const settings = [...usual, ...Object.entries(this.#settings).map(([name, value]) => `${name}=${value}`)];
     const args = ['-D', '/proc/self/cwd', '-k', this.#home.socketDir, '-p', String(this.#port)];
     const server = spawn(path.join(this.#programs, 'postgres'), [...args, ...settings.flatMap((one) => ['-c', one])], {
       ...SPAWN_OPTIONS,
