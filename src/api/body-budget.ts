@@ -19,6 +19,9 @@ export const MAX_BYTES_IN_FLIGHT = 64 * 1024 * 1024;
 /** An honest body arrives in one go; one that takes longer than this gives way when somebody else needs the room. */
 const PATIENCE_MS = 500;
 const RETRY_AFTER_SECONDS = 1;
+/** Average size of the pieces of a body, in bytes, once there are many: networks make them of a thousand and more. */
+const SMALLEST_PIECE = 64;
+const FORGIVEN_PIECES = 1000;
 
 export type BodyLimits = {
   /** Largest body, in bytes. */
@@ -61,7 +64,7 @@ export class BodyBudget {
 
   /**
    * The bytes of a request's body. They count until the answer is on its way or the client is gone.
-   * Throws a 413 for more than `limit`, a 503 when there is no room, a 400 when the body breaks off.
+   * Throws a 413 for more than `limit`, a 503 when there is no room, a 400 when it breaks off or comes in crumbs.
    */
   async read(request: FastifyRequest, payload: RequestPayload, { limit, hasProof }: BodyLimits): Promise<Buffer> {
     const announced = announcedLength(request);
@@ -126,26 +129,67 @@ export class BodyBudget {
 /** Gathers a body until its end; a longer one than `limit`, a broken one and an evicted one reject. */
 function collect(payload: RequestPayload, holding: Holding, limit: number): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  const chunks: Buffer[] = [];
-  let received = 0;
+  const gathered = new Gathered();
   const take = (chunk: Buffer) => {
-    received += chunk.length;
-    if (received > limit) fail(tooLarge(limit));
-    else chunks.push(chunk);
+    if (gathered.length + chunk.length > limit) return fail(tooLarge(limit));
+    gathered.add(chunk);
+    if (gathered.isInCrumbs) fail(inCrumbs());
   };
   const fail = (problem: Problem) => {
     payload.off('data', take);
-    chunks.length = 0;
+    gathered.clear();
     // What still comes is thrown away, so that it fills no buffer until the connection is closed.
     payload.resume();
     reject(problem);
   };
   holding.evict = () => fail(tooSlow());
   payload.on('data', take);
-  payload.once('end', () => resolve(Buffer.concat(chunks, received)));
+  payload.once('end', () => resolve(gathered.bytes));
   payload.once('error', () => fail(brokenOff()));
   payload.once('close', () => fail(brokenOff()));
   return promise;
+}
+
+/**
+ * Bytes that arrive in pieces. A list of the pieces would cost a hundred times their size when somebody sends them one
+ * by one; this is never more than twice as large as what has arrived.
+ */
+class Gathered {
+  #buffer: Buffer = Buffer.alloc(0);
+  length = 0;
+  #pieces = 0;
+
+  /** Each piece costs about a microsecond, whatever its size: a megabyte of single bytes would block us for a second. */
+  get isInCrumbs(): boolean {
+    return this.#pieces > FORGIVEN_PIECES && this.length < SMALLEST_PIECE * this.#pieces;
+  }
+
+  add(piece: Buffer): void {
+    if (this.length === 0)
+      this.#buffer = piece; // nearly always it is the only one
+    else this.#append(piece);
+    this.length += piece.length;
+    this.#pieces += 1;
+  }
+
+  #append(piece: Buffer): void {
+    const needed = this.length + piece.length;
+    if (needed > this.#buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#buffer.length));
+      this.#buffer.copy(larger);
+      this.#buffer = larger;
+    }
+    piece.copy(this.#buffer, this.length);
+  }
+
+  get bytes(): Buffer {
+    return this.#buffer.subarray(0, this.length);
+  }
+
+  clear(): void {
+    this.#buffer = Buffer.alloc(0);
+    this.length = 0;
+  }
 }
 
 /** Gives the API one budget for all its bodies, at `api.bodies`. */
@@ -181,6 +225,11 @@ function tooSlow(): Problem {
   const detail = 'The body arrived too slowly while many others waited. Send it again in one go.';
   const { headers } = unavailable('too_slow', detail, RETRY_AFTER_SECONDS);
   return new Problem(503, 'too_slow', detail, { ...headers, connection: 'close' });
+}
+
+function inCrumbs(): Problem {
+  const detail = 'The body arrived in too many tiny pieces. Send it in larger ones, or with a Content-Length.';
+  return new Problem(400, 'too_many_pieces', detail, { connection: 'close' });
 }
 
 function brokenOff(): Problem {

@@ -50,6 +50,23 @@ t.test('the budget', async (t) => {
     t.equal(budget.bytesInFlight, 0, 'none of them holds anything');
   });
 
+  t.test('keeps a body that comes in pieces as it was, and refuses one of thousands of crumbs', async (t) => {
+    const generous = new BodyBudget();
+    const read = (payload: PassThrough) =>
+      generous.read({ headers: {} } as unknown as FastifyRequest, payload, { limit: MEGABYTE, hasProof: true });
+    const text = 'a piece, and another piece, and so on '.repeat(3000);
+    const whole = new PassThrough();
+    const body = read(whole);
+    for (let from = 0; from < text.length; from += 71) whole.write(text.slice(from, from + 71));
+    whole.end();
+    t.equal((await body).toString(), text);
+    const crumbs = new PassThrough();
+    const refused = read(crumbs);
+    refused.catch(() => undefined);
+    for (let n = 0; n < 1100; n++) crumbs.write('x');
+    await t.rejects(refused, refusal(400, 'too_many_pieces'));
+  });
+
   t.test('refuses at once when it is full of bodies that have only begun', async (t) => {
     const [first, second] = [pending(500), pending(500)];
     await t.rejects(pending(1).body, { ...refusal(503, 'too_busy'), headers: { 'retry-after': '1' } });
