@@ -52,6 +52,17 @@ t.test('a guesser is slowed, and the right token from elsewhere still works', as
   t.equal((await api.inject({ url: '/health', remoteAddress: '192.0.2.1' })).statusCode, 200, 'health stays open');
 });
 
+t.test('behind a proxy on this machine the guesser is slowed, and not everybody', async (t) => {
+  const { api } = await testApi(t, { operators: OPERATORS });
+  const ask = (name: string, client: string) => {
+    const headers = { ...as(name), 'x-forwarded-for': `203.0.113.9, ${client}` };
+    return api.inject({ url: '/dashboard/queue-stats', headers });
+  };
+  for (let n = 0; n < 20; n++) await ask(`guess-${n}`, '192.0.2.1');
+  t.equal((await ask('viewer', '192.0.2.1')).statusCode, 429);
+  t.equal((await ask('viewer', '192.0.2.2')).statusCode, 200);
+});
+
 t.test('who sends no token at all guesses nothing', async (t) => {
   const { api } = await testApi(t, { operators: OPERATORS });
   const ask = (headers = {}) => api.inject({ url: '/dashboard/queue-stats', headers, remoteAddress: '192.0.2.1' });

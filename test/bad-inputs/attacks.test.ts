@@ -180,6 +180,86 @@ t.test('upgrades, trailers and pipelines change nothing', async (t) => {
   t.equal(await inboxRows(target), 0);
 });
 
+/** Requests that are nearly right, and the statuses they may get; 0: the connection ends without one. */
+const WIRE: Record<string, [lines: string[], body: string, statuses: number[]]> = {
+  'two lengths that differ': [[`Content-Length: ${body.length}`, 'Content-Length: 5'], body, [400]],
+  'two equal lengths': [[`Content-Length: ${body.length}`, `Content-Length: ${body.length}`], body, [400]],
+  'a negative length': [['Content-Length: -1'], body, [400]],
+  'a length with a sign': [[`Content-Length: +${body.length}`], body, [400]],
+  'a length beyond all numbers': [['Content-Length: 99999999999999999999'], body, [400, 413]],
+  'a folded header': [['X-A: a', ' b', `Content-Length: ${body.length}`], body, [202, 400]],
+  'a blank before a colon': [['X-A : a', `Content-Length: ${body.length}`], body, [400]],
+  'a header of 20 kB': [[`X-A: ${'a'.repeat(20_000)}`, `Content-Length: ${body.length}`], body, [431]],
+  'an expectation nobody knows': [['Expect: 200-ok', `Content-Length: ${body.length}`], body, [417, 400]],
+  'a chunk whose size is no number': [['Transfer-Encoding: chunked'], `zz\r\n${body}\r\n0\r\n\r\n`, [400]],
+  'a chunk larger than all memory': [['Transfer-Encoding: chunked'], `ffffffffffffffff\r\n${body}`, [400, 408, 413]],
+  'a chunk with an endless extension': [
+    ['Transfer-Encoding: chunked'],
+    `1;${'a'.repeat(20_000)}\r\nx\r\n0\r\n\r\n`,
+    [400, 413, 431],
+  ],
+  'a coding in capitals and blanks': [
+    ['Transfer-Encoding:  CHUNKED '],
+    `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+    [202, 400],
+  ],
+  'a body compressed twice': [['Content-Encoding: gzip, br', `Content-Length: ${body.length}`], body, [415]],
+  'a signature with the name of its method': [
+    [`X-Zoho-Webhook-Signature: sha256=${sign(body)}`, `Content-Length: ${body.length}`],
+    body,
+    [401],
+  ],
+  'a charset of two bytes': [
+    ['Content-Type: application/json; charset=utf-16', `Content-Length: ${body.length}`],
+    body,
+    [202, 415],
+  ],
+};
+
+t.test('requests that are nearly right', async (t) => {
+  for (const [name, [lines, sent, statuses]] of Object.entries(WIRE)) {
+    const own = lines.some((line) => line.startsWith('X-Zoho')) ? [] : [`X-Zoho-Webhook-Signature: ${sign(body)}`];
+    const type = lines.some((line) => line.startsWith('Content-Type')) ? [] : ['Content-Type: application/json'];
+    const start = ['POST /webhooks/zoho-books/wire HTTP/1.1', 'Host: localhost', 'Connection: close', ...own, ...type];
+    const { status } = await converse(at(t, 'wire'), [...start, ...lines, '', sent].join('\r\n'));
+    t.ok(statuses.includes(status), `${name}: ${status}`);
+  }
+  const longest = `GET /${'x'.repeat(17_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+  t.ok([414, 431].includes((await converse(at(t, 'wire'), longest)).status), 'an endless URL');
+});
+
+t.test('a body that never ends is given up within seconds', { timeout: 60_000 }, async (t) => {
+  const target = at(t, 'never');
+  const begun = Date.now();
+  const { status, text } = await converse(target, `${head(target, body, 'Content-Length: 500')}${body}`);
+  t.equal(status, 408);
+  t.match(text, /"code":"request_timeout"/);
+  t.ok(Date.now() - begun < 30_000);
+  t.equal(await inboxRows(target), 0);
+});
+
+t.test('the same delivery twenty times at once is one event', async (t) => {
+  const target = at(t, 'race');
+  const answers = await Promise.all(Array.from({ length: 20 }, () => post(target, { body })));
+  const told = answers.map(({ text }) => JSON.parse(text));
+  t.equal(new Set(told.map(({ event_id }) => event_id)).size, 1);
+  t.equal(told.filter(({ duplicate }) => !duplicate).length, 1);
+  t.equal(await inboxRows(target), 1);
+});
+
+t.test('what a client says of itself stays out of the log, and breaks no line of it', async (t) => {
+  const target = at(t, 'client');
+  const headers = {
+    'user-agent': 'ali@example.com +964 770 123 4567',
+    referer: 'https://x/?mail=ali@example.com',
+    from: 'ali@example.com',
+  };
+  await post(target, { body, headers });
+  await get(target, '/dashboard/metrics', { headers: { ...headers, 'x-request-id': 'ali.hassan@example.com' } });
+  t.notMatch(system.api.output(), /ali@|ali\.hassan|964 770/);
+  for (const line of system.api.output().trim().split('\n')) t.doesNotThrow(() => JSON.parse(line));
+});
+
 t.test('bodies that come byte by byte are ended before they cost much', { timeout: 120_000 }, async (t) => {
   const target = at(t, 'crumbs');
   const before = memoryOf(system.api);

@@ -5,7 +5,7 @@ import { type Actor, recordAudit } from '../../monitor/audit.ts';
 import { isOutsideBasePath, wrongBasePath } from '../base-path.ts';
 import type { Api, Deps } from '../deps.ts';
 import { Problem } from '../problem.ts';
-import { GuessLimiter } from './guess-limiter.ts';
+import { addressOf, GuessLimiter } from './guess-limiter.ts';
 import { refuseForeignCaller } from './local-only.ts';
 
 /** The person behind a request. Without tokens there is only one, 'local', who sits at the machine. */
@@ -64,10 +64,11 @@ function identify(request: FastifyRequest, config: Config, guesses: GuessLimiter
   const token = bearerToken(request);
   if (token === '') throw missingToken(request, config);
   // Before the token is looked at: otherwise a guesser would only have to ignore the refusals.
-  guesses.refuseWhenTooMany(request.ip);
+  const address = addressOf(request);
+  guesses.refuseWhenTooMany(address);
   const operator = findOperator(token, config.operators);
   if (operator) return operator;
-  guesses.count(request.ip);
+  guesses.count(address);
   throw unauthorized();
 }
 

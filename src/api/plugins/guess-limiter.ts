@@ -1,4 +1,6 @@
 import { isIPv6 } from 'node:net';
+import type { FastifyRequest } from 'fastify';
+import { isLoopback } from '../../loopback.ts';
 import { Problem } from '../problem.ts';
 
 /** Ten wrong tokens, then one each six seconds: a person who mistypes is not held up, a guesser has 14,400 a day. */
@@ -48,6 +50,18 @@ export class GuessLimiter {
     return Math.max(0, debt.guesses - (this.#now() - debt.at) / 1000 / SECONDS_PER_GUESS);
   }
 }
+
+/**
+ * The address that guesses are counted for. Behind a proxy on this machine that TRUST_PROXY does not name, everybody has
+ * the proxy's: then the last address it forwards counts, or one guesser would lock out all operators.
+ */
+export function addressOf(request: FastifyRequest): string {
+  const forwarded = [request.headers['x-forwarded-for'] ?? []].flat().join().split(',').at(-1)?.trim();
+  return forwarded && isLoopback(request.ip) ? forwarded.slice(0, MAX_ADDRESS_LENGTH) : request.ip;
+}
+
+/** An IPv6 address with an IPv4 one in it has 45 characters. */
+const MAX_ADDRESS_LENGTH = 45;
 
 /** An IPv6 customer has 2^64 addresses: they count as one. */
 function networkOf(ip: string): string {
