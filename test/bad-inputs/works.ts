@@ -20,10 +20,14 @@ const scanned =
   };
 
 const parsed =
-  (bodyOf: (size: number) => string, contentType = 'application/json') =>
+  (
+    bodyOf: (size: number) => string,
+    { contentType = 'application/json', module = undefined as string | undefined } = {},
+  ) =>
   (size: number) => {
     const body = Buffer.from(bodyOf(size));
-    return () => parseDelivery({ body, contentType, method: 'POST', defaultOrganization: 'x' });
+    const input = { body, contentType, method: 'POST', defaultOrganization: 'x', ...(module ? { module } : {}) };
+    return () => parseDelivery(input);
   };
 
 /** Keys that all fit one module in some spelling, each holding what is no single record. */
@@ -66,10 +70,12 @@ export const works: Works = {
   'a body of lines': parsed((size) =>
     invoice(`"line_items":[${filled('{"rate":1},', size - (size % 11)).slice(0, -1)}]`),
   ),
-  'spellings of a module': parsed((size) => `{${spellings(size / 100)}}`),
-  'spellings of a module in an envelope': parsed((size) => `{"payload":{${spellings(size / 100)}}}`),
-  'a form of one field': parsed((size) => `JSONString=${'%20'.repeat(size / 3)}`, FORM),
-  'a form of many fields': parsed((size) => filled('a&', size), FORM),
+  'spellings of a module': parsed((size) => `{${spellings(size / 100)}}`, { module: 'customerpayment' }),
+  'spellings of a module in an envelope': parsed((size) => `{"payload":{${spellings(size / 100)}}}`, {
+    module: 'customerpayment',
+  }),
+  'a form of one field': parsed((size) => `JSONString=${'%20'.repeat(size / 3)}`, { contentType: FORM }),
+  'a form of many fields': parsed((size) => filled('a&', size), { contentType: FORM }),
   'envelopes in envelopes': parsed((size) => `${filled('{"a":', size)}`),
   'a signed form of many fields': proved(
     () => '/',
