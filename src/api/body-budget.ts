@@ -135,18 +135,21 @@ function collect(payload: RequestPayload, holding: Holding, limit: number): Prom
     gathered.add(chunk);
     if (gathered.isInCrumbs) fail(inCrumbs());
   };
+  const finish = () => {
+    // It closes after its end, too.
+    payload.off('close', breakOff);
+    resolve(gathered.bytes);
+  };
+  const breakOff = () => fail(brokenOff());
   const fail = (problem: Problem) => {
-    payload.off('data', take);
+    payload.off('data', take).off('end', finish).off('close', breakOff);
     gathered.clear();
     // What still comes is thrown away, so that it fills no buffer until the connection is closed.
     payload.resume();
     reject(problem);
   };
   holding.evict = () => fail(tooSlow());
-  payload.on('data', take);
-  payload.once('end', () => resolve(gathered.bytes));
-  payload.once('error', () => fail(brokenOff()));
-  payload.once('close', () => fail(brokenOff()));
+  payload.on('data', take).on('end', finish).on('error', breakOff).on('close', breakOff);
   return promise;
 }
 
