@@ -72,8 +72,12 @@ function digest(text: string): Buffer {
 function signedPrefixes({ query, contentType, body }: SignedRequest): string[] {
   const form = isForm(contentType) ? formFields(body.toString('utf8')) : [];
   if (form === null || hasMoreThan(MAX_QUERY_FIELDS, '&', query)) return [];
-  const readings = [[...new URLSearchParams(query)], pairs(query, decodedKeepingPlus), pairs(query, asSent)];
+  const readings = query === '' ? [[]] : readingsOf(query);
   return [...new Set(readings.map((reading) => concatenated([...reading, ...form])))];
+}
+
+function readingsOf(query: string): Pair[][] {
+  return [[...new URLSearchParams(query)], pairs(query, decodedKeepingPlus), pairs(query, asSent)];
 }
 
 function concatenated(unsorted: Pair[]): string {

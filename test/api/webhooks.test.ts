@@ -1,5 +1,9 @@
 import { createHmac } from 'node:crypto';
 import t from 'tap';
+import { buildApp } from '../../src/api/app.ts';
+import { type Config, loadConfig } from '../../src/config.ts';
+import { createLogger } from '../../src/log.ts';
+import { testDatabase } from '../helper.ts';
 import { type TestApi, testApi } from './client.ts';
 
 const SECRET = 'a-secret-of-zoho';
@@ -247,4 +251,23 @@ t.test('query parameters', async (t) => {
       'a flood of them is not even read',
     );
   });
+});
+
+t.test('the start warns of what a captured delivery could do', async (t) => {
+  const { db } = await testDatabase(t);
+  const warningsOf = async (overrides: Partial<Config>) => {
+    const warnings: string[] = [];
+    const log = createLogger('tds-core-test', 'silent');
+    log.warn = ((_fields: object, message: string) => warnings.push(message)) as typeof log.warn;
+    const config = { ...loadConfig({ NODE_ENV: 'test' }), ...overrides };
+    const inbox = { accept: () => Promise.reject(new Error('nothing is sent')) };
+    await (await buildApp({ config, log, db, inbox })).close();
+    return warnings;
+  };
+  const webhookToken = ['a-shared-secret'];
+  t.match(await warningsOf({}), [/without proof: set ZOHO_WEBHOOK_SECRET/]);
+  t.match(await warningsOf({ webhookSecrets: [SECRET] }), [/another path: set ZOHO_WEBHOOK_TOKEN/]);
+  t.match(await warningsOf({ webhookSecrets: [SECRET], webhookToken }), [/set WEBHOOK_AUTH=both/]);
+  t.same(await warningsOf({ webhookSecrets: [SECRET], webhookToken, webhookAuth: 'both' }), []);
+  t.same(await warningsOf({ webhookToken }), []);
 });

@@ -3,6 +3,7 @@ import type net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { waitFor } from '../helper.ts';
+import { FORM } from '../pipeline/zoho.ts';
 import { startApi, startSystem } from '../system.ts';
 import { invoice } from './bodies.ts';
 import { memoryOf } from './memory.ts';
@@ -258,6 +259,53 @@ t.test('what a client says of itself stays out of the log, and breaks no line of
   await get(target, '/dashboard/metrics', { headers: { ...headers, 'x-request-id': 'ali.hassan@example.com' } });
   t.notMatch(system.api.output(), /ali@|ali\.hassan|964 770/);
   for (const line of system.api.output().trim().split('\n')) t.doesNotThrow(() => JSON.parse(line));
+});
+
+t.test('no mixture of values makes any operation fail on our side', async (t) => {
+  const { paths } = JSON.parse((await get(at(t, 'fuzz'), '/docs/json')).text) as { paths: Record<string, object> };
+  const id = '00000000-0000-4000-8000-000000000001';
+  const values = [
+    ...[
+      id,
+      id.toUpperCase(),
+      `urn:uuid:${id}`,
+      `{${id}}`,
+      id.replaceAll('-', ''),
+      `${id}0`,
+      '0',
+      '-1',
+      'NaN',
+      'null',
+      'true',
+    ],
+    ...["' or 1=1--", '%00', '%ff', '..%2f..', '\u{1f4a9}', '9'.repeat(400), '1e999', 'infinity', '[]', '{}', '*', ' '],
+    ...[
+      '2026-02-30',
+      '0000-00-00T00:00:00Z',
+      Buffer.from(`2|events|2026-02-30 00:00:00+00|${id}`).toString('base64url'),
+    ],
+  ];
+  const names = ['limit', 'cursor', 'status_filter', 'verbose', 'hours', 'period', 'q', 'constructor', 'id'];
+  let seed = 20_261_125;
+  const pick = <T>(list: readonly T[]): T => {
+    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+    return list[Math.floor((seed / 2 ** 32) * list.length)] as T;
+  };
+  const statuses = new Map<number, number>();
+  for (const [path, methods] of Object.entries(paths).filter(([path]) => !path.startsWith('/webhooks'))) {
+    for (let round = 0; round < 60; round++) {
+      const method = pick(Object.keys(methods)).toUpperCase();
+      const url = path.replace(/\{\w+\}/g, () => encodeURIComponent(pick(values)));
+      const query = [1, 2].map(() => `${pick(names)}=${encodeURIComponent(pick(values))}`).join('&');
+      const body =
+        method === 'GET' ? {} : { body: pick(['', '{}', '[]', '{"reason":1}', 'null', '{"__proto__":1}', '{']) };
+      const headers = method === 'GET' ? {} : { headers: { 'content-type': pick(['application/json', FORM]) } };
+      const { status, text } = await get(at(t, 'fuzz'), `${url}?${query}`, { method, ...headers, ...body });
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      if (status >= 500) t.fail(`${method} ${url}?${query}: ${text}`);
+    }
+  }
+  t.ok((statuses.get(200) ?? 0) > 50 && (statuses.get(400) ?? 0) > 50, `answers: ${[...statuses].join('; ')}`);
 });
 
 t.test('bodies that come byte by byte are ended before they cost much', { timeout: 120_000 }, async (t) => {
