@@ -258,7 +258,7 @@ t.test('the start warns of what a captured delivery could do', async (t) => {
   const warningsOf = async (overrides: Partial<Config>) => {
     const warnings: string[] = [];
     const log = createLogger('tds-core-test', 'silent');
-    log.warn = ((_fields: object, message: string) => warnings.push(message)) as typeof log.warn;
+    log.warn = (_fields: object, message?: string) => void warnings.push(message ?? '');
     const config = { ...loadConfig({ NODE_ENV: 'test' }), ...overrides };
     const inbox = { accept: () => Promise.reject(new Error('nothing is sent')) };
     await (await buildApp({ config, log, db, inbox })).close();
