@@ -46,6 +46,17 @@ t.test('every case is sent in some way, and answered as the table allows', async
   }
 });
 
+/** What a case that passes does not show. */
+const REMARKS: Record<string, string> = {
+  D22: 'there is no parameter that sorts',
+  D32: 'GET /metrics is not built yet: 404',
+  D33: 'the version is the one that the operations guide prints',
+  O01: 'the setting; sending is not built yet',
+  O02: 'the setting; sending is not built yet',
+  O06: 'the setting; sending is not built yet',
+  O07: 'the setting; sending is not built yet',
+};
+
 const results = new Map<string, string>();
 
 for (const { id, name, input, status } of cases) {
@@ -69,7 +80,10 @@ function workOf(id: string): Check | string {
 }
 
 t.test('all cases and what became of them', async (t) => {
-  for (const { id, name } of cases) t.comment(`${id}  ${name.padEnd(24)} ${results.get(id)}`);
+  for (const { id, name } of cases) {
+    const remark = REMARKS[id] ? ` (${REMARKS[id]})` : '';
+    t.comment(`${id}  ${name.padEnd(24)} ${results.get(id)}${remark}`);
+  }
   const open = [...results.values()].filter((result) => result.startsWith('not built'));
   t.comment(`${cases.length} cases: ${open.length} of features that are not built yet`);
   t.same(
