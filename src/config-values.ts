@@ -4,8 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
+import { isLoopback } from './loopback.ts';
 
-export { isLoopback } from './loopback.ts';
+export { isLoopback };
 
 export type Role = 'viewer' | 'operator' | 'admin';
 

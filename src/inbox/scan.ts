@@ -83,6 +83,12 @@ export function indexMembers(text: string, members: readonly number[]): MemberIn
   return index;
 }
 
+/** The source text of one member's value, digit for digit, or undefined; for more than one, index them. */
+export function memberSource(text: string, members: readonly number[], key: string): string | undefined {
+  const at = indexMembers(text, members).get(key);
+  return at && text.slice(...at).trim();
+}
+
 /** JSON text that jsonb accepts: `\u0000` and unpaired surrogates, escaped or raw, become U+FFFD; all else is kept. */
 export function sanitise(json: string): string {
   // Pairs and other escapes are matched first so that the lone halves and NULs are what remains.
