@@ -5,6 +5,7 @@ import { limitBodies } from './body-budget.ts';
 import type { Api, Deps } from './deps.ts';
 import { authorize } from './plugins/auth.ts';
 import { limitConnections } from './plugins/connections.ts';
+import { refuseInfiniteNumbers } from './plugins/finite-numbers.ts';
 import { addHeaders, requestId } from './plugins/headers.ts';
 import { readJsonBodies } from './plugins/json-bodies.ts';
 import { answerProblems, sendProblem } from './plugins/problems.ts';
@@ -35,6 +36,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   authorize(api, deps);
   limitBodies(api);
   readJsonBodies(api);
+  refuseInfiniteNumbers(api);
   answerProblems(api, log, allowedMethods);
   await describeApi(api, config.basePath);
 

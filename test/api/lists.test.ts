@@ -126,6 +126,11 @@ t.test('a value that is not allowed is answered with those that are', async (t) 
   );
   t.equal(await detail('/dashboard/dead-letter?limit=201'), 'Correct the query parameter limit: it must be <= 200.');
   t.equal(await detail('/dashboard/dead-letter?limit=ten'), 'Correct the query parameter limit: it must be integer.');
+  for (const limit of ['1e999', '-1e999', 'Infinity', '-Infinity', 'NaN']) {
+    const answer = await api.inject(`/dashboard/dead-letter?limit=${limit}`);
+    t.equal(answer.statusCode, 400, limit);
+    t.match(answer.json().detail, /^Correct the query parameter limit: it must be/);
+  }
   for (const id of ['x', 'urn:uuid:00000000-0000-4000-8000-000000000001', '{00000000-0000-4000-8000-000000000001}']) {
     t.match(
       await detail(`/dashboard/dead-letter/${encodeURIComponent(id)}/retry`, 'POST'),
