@@ -4,6 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
+import { isLoopback } from './loopback.ts';
+
+export { isLoopback };
 
 export type Role = 'viewer' | 'operator' | 'admin';
 
@@ -42,7 +45,7 @@ export function seconds(min: number, max: number): (value: string) => number {
 
 /** '' or '/tds': a leading slash, no trailing one, so that routes can be appended. */
 export function basePath(value: string): string {
-  const path = value.replace(/\/+$/, '');
+  const path = value.replace(/(?<!\/)\/+$/, '');
   if (path !== '' && !/^(\/[A-Za-z0-9._~-]+)+$/.test(path)) throw new Error('must look like /tds');
   return path;
 }
@@ -120,10 +123,6 @@ export function trustedProxies(value: string): string {
   });
   if (!valid) throw new Error('must be loopback or a list of proxy addresses such as 10.0.0.5 or 10.0.0.0/24');
   return value;
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 const PRIVATE_NETWORKS = new BlockList();

@@ -57,6 +57,7 @@ export const SETTINGS = {
   webhookAuth: setting('WEBHOOK_AUTH', value.oneOf('either', 'both'), 'either'),
   defaultOrganization: setting('ZOHO_ORGANIZATION_ID', value.text, 'default'),
   bodyLimit: setting('WEBHOOK_BODY_LIMIT', value.integer(1024, 64 * 1024 * 1024), 1024 * 1024),
+  webhookQuery: setting('WEBHOOK_QUERY', value.oneOf('refuse', 'allow'), 'refuse'),
 
   operators: setting('OPERATOR_TOKENS', value.operators, [], SECRET),
   operatorTokensFile: optional('OPERATOR_TOKENS_FILE', value.text, { refuseEmpty: true }),

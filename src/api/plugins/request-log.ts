@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '../../log.ts';
 import type { Api } from '../deps.ts';
+import { UUID } from '../schemas.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -12,9 +13,11 @@ declare module 'fastify' {
 }
 
 const PROBES = new Set(['/health', '/livez', '/readyz']);
-const MAX_PATH = 200;
 
-/** One wide line per request, with a constant message. The query is never logged: tokens end up in queries. */
+/**
+ * One wide line per request, with a constant message. Neither the query nor the path as sent is logged: tokens and
+ * people's data end up in both. The route's own URL says what was asked, and its line adds ids that are safe.
+ */
 export function logRequests(api: Api, log: Logger): void {
   api.decorateRequest('problem', null);
   api.decorateRequest('facts', null);
@@ -29,7 +32,7 @@ function describe(request: FastifyRequest, reply: FastifyReply): Record<string, 
   return {
     request_id: request.id,
     method: request.method,
-    path: request.url.split('?', 1)[0]?.slice(0, MAX_PATH),
+    path: safePath(request),
     status: reply.statusCode,
     duration_ms: Math.round(reply.elapsedTime * 100) / 100,
     ip: request.ip,
@@ -38,6 +41,20 @@ function describe(request: FastifyRequest, reply: FastifyReply): Record<string, 
     ...request.facts,
   };
 }
+
+/** The route's URL, with an id only where it is a uuid; of an unknown path no more than its first plain words. */
+function safePath({ routeOptions, url, params }: FastifyRequest): string {
+  if (routeOptions.url) {
+    const { id } = (params ?? {}) as { id?: string };
+    return id !== undefined && UUID.test(id) ? routeOptions.url.replace(':id', id) : routeOptions.url;
+  }
+  const [, ...segments] = url.slice(0, 200).split('?', 1)[0]?.split('/') ?? [];
+  const shown = segments.slice(0, SHOWN_SEGMENTS).map((segment) => (PLAIN_WORD.test(segment) ? segment : '*'));
+  return `/${shown.join('/')}${segments.length > SHOWN_SEGMENTS ? '/*' : ''}`;
+}
+
+const SHOWN_SEGMENTS = 2;
+const PLAIN_WORD = /^[a-z_-]{0,24}$/i;
 
 function level(request: FastifyRequest, reply: FastifyReply): 'debug' | 'info' | 'warn' | 'error' {
   if (reply.statusCode === 500) return 'error';

@@ -15,6 +15,9 @@ const TYPES = {
 
 /** The web console at /dashboard/. Public, because it holds no data: the page asks the JSON API with the token. */
 export async function consoleRoutes(api: Api, { config }: Deps): Promise<void> {
+  // Whoever opens the bare address is looking for the console.
+  const home = { config: { role: 'public' }, schema: { hide: true } } as const;
+  api.get('/', home, async (_request, reply) => reply.redirect(`${config.basePath}/dashboard/`));
   for (const [name, type] of Object.entries(TYPES)) {
     const content = await readFile(new URL(`../../console/${name}`, import.meta.url));
     const url = name === 'index.html' ? '/dashboard/' : `/dashboard/${name}`;
