@@ -14,10 +14,14 @@ import { watchRoutes } from './plugins/route-table.ts';
 import { answerSocketErrors } from './plugins/socket-errors.ts';
 import { describeApi, serveDocs } from './plugins/swagger.ts';
 import { consoleRoutes } from './routes/console.ts';
+import { activityRoutes } from './routes/dashboard-activity.ts';
 import { alertRoutes } from './routes/dashboard-alerts.ts';
+import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
 import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
 import { eventRoutes } from './routes/dashboard-events.ts';
+import { findEventRoutes } from './routes/dashboard-find-events.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
+import { whoamiRoutes } from './routes/dashboard-whoami.ts';
 import { healthRoutes } from './routes/health.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 
@@ -46,6 +50,10 @@ export async function buildApp(deps: Deps): Promise<Api> {
   eventRoutes(api, deps);
   deadLetterRoutes(api, deps);
   alertRoutes(api, deps);
+  activityRoutes(api, deps);
+  deadLetterGroupRoutes(api, deps);
+  findEventRoutes(api, deps);
+  whoamiRoutes(api, deps);
   await consoleRoutes(api, deps);
   await serveDocs(api, config.basePath);
   return api;

@@ -13,6 +13,9 @@ declare module 'fastify' {
 }
 
 const PROBES = new Set(['/health', '/livez', '/readyz']);
+/** Files of the console: a dozen lines per visit that say no more than the line of the page itself. */
+const CONSOLE_FILE = /^\/dashboard\/[\w-]+\.\w+$/;
+const POLL_LINE_MS = 60_000;
 
 /**
  * One wide line per request, with a constant message. Neither the query nor the path as sent is logged: tokens and
@@ -21,9 +24,13 @@ const PROBES = new Set(['/health', '/livez', '/readyz']);
 export function logRequests(api: Api, log: Logger): void {
   api.decorateRequest('problem', null);
   api.decorateRequest('facts', null);
+  const isTold = pollWatch();
   api.addHook('onResponse', (request, reply, done) => {
     const component = request.routeOptions.config.role === 'webhook' ? 'webhook' : 'http';
-    log[level(request, reply)]({ component, ...describe(request, reply) }, 'request');
+    log[isTold(request, reply) ? level(request, reply) : 'debug'](
+      { component, ...describe(request, reply) },
+      'request',
+    );
     done();
   });
 }
@@ -59,5 +66,27 @@ const PLAIN_WORD = /^[a-z_-]{0,24}$/i;
 function level(request: FastifyRequest, reply: FastifyReply): 'debug' | 'info' | 'warn' | 'error' {
   if (reply.statusCode === 500) return 'error';
   if (reply.statusCode > 500) return 'warn';
-  return PROBES.has(request.routeOptions.url ?? '') ? 'debug' : 'info';
+  const url = request.routeOptions.url ?? '';
+  return PROBES.has(url) || CONSOLE_FILE.test(url) ? 'debug' : 'info';
+}
+
+/**
+ * An open console asks every few seconds and marks these requests with X-Tds-Poll. Of an operator's polls one a minute
+ * gets its line, so that the log shows that somebody watches and little else. Only reads of a proven operator: the
+ * header must not hide a write, a guess at a token or an unexpected error.
+ */
+function pollWatch(): (request: FastifyRequest, reply: FastifyReply) => boolean {
+  const toldAt = new Map<string, number>();
+  return (request, reply) => {
+    const isPoll = request.headers['x-tds-poll'] === '1' && request.method === 'GET' && request.operator !== null;
+    if (!isPoll || reply.statusCode === 500 || isRefusal(reply.statusCode)) return true;
+    const key = `${request.operator?.name} ${reply.statusCode > 500}`;
+    const isDue = Date.now() - (toldAt.get(key) ?? Number.NEGATIVE_INFINITY) >= POLL_LINE_MS;
+    if (isDue) toldAt.set(key, Date.now());
+    return isDue;
+  };
+}
+
+function isRefusal(status: number): boolean {
+  return status >= 400 && status < 500;
 }
