@@ -50,6 +50,24 @@ export const SETTINGS = {
   defaultOrganization: setting('ZOHO_ORGANIZATION_ID', value.text, 'default'),
   bodyLimit: setting('WEBHOOK_BODY_LIMIT', value.integer(1024, 64 * 1024 * 1024), 1024 * 1024),
 
+  zohoDc: setting('ZOHO_DC', value.oneOf(...value.DATA_CENTRES), 'us'),
+  zohoClientId: optional('ZOHO_CLIENT_ID', value.text, { refuseEmpty: true }),
+  zohoClientSecret: optional('ZOHO_CLIENT_SECRET', value.text, SECRET),
+  zohoRefreshToken: optional('ZOHO_REFRESH_TOKEN', value.text, SECRET),
+  zohoOrganizationIdFile: optional('ZOHO_ORGANIZATION_ID_FILE', value.text, { refuseEmpty: true }),
+  zohoDcFile: optional('ZOHO_DC_FILE', value.text, { refuseEmpty: true }),
+  zohoClientIdFile: optional('ZOHO_CLIENT_ID_FILE', value.text, { refuseEmpty: true }),
+  zohoClientSecretFile: optional('ZOHO_CLIENT_SECRET_FILE', value.text, { refuseEmpty: true }),
+  zohoRefreshTokenFile: optional('ZOHO_REFRESH_TOKEN_FILE', value.text, { refuseEmpty: true }),
+  zohoOrganizationsFile: optional('ZOHO_ORGANIZATIONS_FILE', value.text, { refuseEmpty: true }),
+  zohoTokenKeyFile: optional('ZOHO_TOKEN_KEY_FILE', value.text, { refuseEmpty: true }),
+  zohoAccountsUrl: optional('ZOHO_ACCOUNTS_URL', value.zohoUrl),
+  zohoApiUrl: optional('ZOHO_API_URL', value.zohoUrl),
+  zohoInventoryApiUrl: optional('ZOHO_INVENTORY_API_URL', value.zohoUrl),
+  zohoCallsPerMinute: setting('ZOHO_CALLS_PER_MINUTE', value.integer(1, 1_000_000), 100),
+  zohoCallsInFlight: setting('ZOHO_CALLS_IN_FLIGHT', value.integer(1, 1000), 5),
+  holeGraceSeconds: setting('HOLE_GRACE_SECONDS', value.seconds(0, 604_800), 3600),
+
   operators: setting('OPERATOR_TOKENS', value.operators, [], SECRET),
   operatorTokensFile: optional('OPERATOR_TOKENS_FILE', value.text, { refuseEmpty: true }),
   alertWebhookUrl: optional('ALERT_WEBHOOK_URL', value.alertWebhookUrl, { secret: true }),
@@ -70,8 +88,21 @@ export const SETTINGS = {
 type Settings = { [K in keyof typeof SETTINGS]: (typeof SETTINGS)[K]['fallback'] };
 type SettingName = keyof Settings;
 
-/** What the processes are told. Files of secrets have been read: their contents stand in the plain fields. */
-export type Config = Omit<Settings, 'webhookSecretFile' | 'operatorTokensFile'>;
+/** Settings whose value may stand in a file (systemd credentials) instead of the environment, and that file's setting. */
+const FROM_FILES = {
+  webhookSecrets: 'webhookSecretFile',
+  operators: 'operatorTokensFile',
+  defaultOrganization: 'zohoOrganizationIdFile',
+  zohoDc: 'zohoDcFile',
+  zohoClientId: 'zohoClientIdFile',
+  zohoClientSecret: 'zohoClientSecretFile',
+  zohoRefreshToken: 'zohoRefreshTokenFile',
+} as const satisfies Partial<Record<SettingName, SettingName>>;
+
+type FromFile = keyof typeof FROM_FILES;
+
+/** What the processes are told. Files have been read: their contents stand in the plain fields. */
+export type Config = Omit<Settings, (typeof FROM_FILES)[FromFile]>;
 
 /** Everything that is wrong with the environment, a line each. */
 export class ConfigError extends Error {
@@ -88,19 +119,23 @@ export class ConfigError extends Error {
 export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const problems = unknownNames(env);
   const settings = readSettings(env, problems);
-  readSecretFile(settings, 'webhookSecrets', 'webhookSecretFile', problems);
-  readSecretFile(settings, 'operators', 'operatorTokensFile', problems);
+  for (const target of Object.keys(FROM_FILES) as FromFile[]) readFile(settings, target, problems);
   // Contradictions are judged only between values that could be read, or one mistake would be reported twice.
   if (problems.length === 0) problems.push(...contradictions(settings));
   if (problems.length > 0) throw new ConfigError(problems);
-  const { webhookSecretFile, operatorTokensFile, ...config } = settings;
-  return config;
+  for (const source of Object.values(FROM_FILES)) delete (settings as Partial<Settings>)[source];
+  return settings;
 }
 
 /** The configuration of this process; exits with the list of problems when it cannot be used. */
 export function processConfig(): Config {
+  return orExit(() => loadConfig(process.env));
+}
+
+/** What `read` returns; a ConfigError that it throws is printed and ends the process with EX_CONFIG. */
+export function orExit<T>(read: () => T): T {
   try {
-    return loadConfig(process.env);
+    return read();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -161,20 +196,17 @@ function readSetting(one: Setting<unknown>, env: NodeJS.ProcessEnv, problems: st
   }
 }
 
-/** Secrets may come from a file (systemd credentials) instead of the environment. */
-function readSecretFile(
-  settings: Settings,
-  target: 'webhookSecrets' | 'operators',
-  source: 'webhookSecretFile' | 'operatorTokensFile',
-  problems: string[],
-): void {
+function readFile(settings: Settings, target: FromFile, problems: string[]): void {
+  const source = FROM_FILES[target];
   const file = settings[source];
   if (file === undefined) return;
-  const { env, parse } = SETTINGS[target];
+  const { env, parse, fallback } = SETTINGS[target];
   const fileEnv = SETTINGS[source].env;
-  if (isSet(settings[target])) problems.push(`${env} and ${fileEnv} are both set: remove one.`);
+  if (settings[target] !== fallback) problems.push(`${env} and ${fileEnv} are both set: remove one.`);
   try {
-    Object.assign(settings, { [target]: parse(readFileSync(file, 'utf8').trim()) });
+    const content = readFileSync(file, 'utf8').trim();
+    if (content === '') throw new Error('is empty');
+    Object.assign(settings, { [target]: parse(content) });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     problems.push(
@@ -186,7 +218,9 @@ function readSecretFile(
 function contradictions(settings: Settings): string[] {
   const { nodeEnv, host, operators, webhookSecrets, webhookToken } = settings;
   const production = nodeEnv === 'production';
-  const unsigned = webhookSecrets.length === 0 && webhookToken.length === 0;
+  // Organizations of a file bring their own secrets: src/zoho/organizations.ts asks them.
+  const unsigned =
+    webhookSecrets.length === 0 && webhookToken.length === 0 && settings.zohoOrganizationsFile === undefined;
   const rules: [broken: boolean, advice: string][] = [
     [production && unsigned, 'NODE_ENV=production needs ZOHO_WEBHOOK_SECRET or ZOHO_WEBHOOK_TOKEN: set one.'],
     [production && operators.length === 0, 'NODE_ENV=production needs OPERATOR_TOKENS (name:role:token): set it.'],
