@@ -109,8 +109,9 @@ function roomFor(calls: number) {
   return sql`coalesce((select free_in_ms from filling order by free_in_ms desc offset ${calls - 1} limit 1), 0)`;
 }
 
-/** What backfill may use of a limit; at least one call, or it would never come to an end. */
+/** What backfill may use of a limit: some is kept back, and at least one call is left, or it would never end. */
 export function forBackfill(limit: number, { reserve }: QuotaLimits): number {
+  if (reserve === 0) return limit;
   return Math.max(1, Math.min(limit - 1, Math.floor(limit * (1 - reserve))));
 }
 
