@@ -20,6 +20,8 @@ export class Api {
   tellsTotals = true;
   /** A role that sees only its own records: lists hold no others, and theirs are "not authorized". */
   role: string | undefined;
+  /** Whether the token's scopes cover what is asked; the default is that they do. */
+  allows: (path: string) => boolean = () => true;
   organizations: Record<string, unknown>[] = [];
   webhooks: Record<string, unknown>[] = [];
   workflows: Record<string, unknown>[] = [];
@@ -32,9 +34,10 @@ export class Api {
   }
 
   answer(api: 'books' | 'inventory', path: string, query: URLSearchParams): ApiAnswer {
+    if (!this.allows(path)) return failure(401, 57, 'You are not authorized to perform this operation');
     if (path === '/organizations') return this.#page('organizations', this.organizations, query);
     if (path === '/settings/webhooks') return this.#page('webhooks', this.webhooks, query);
-    if (path === '/settings/workflows') return this.#page('workflows', this.workflows, query);
+    if (path === '/settings/workflows') return this.#page('workflows', this.workflows.map(withoutActions), query);
     if (path.startsWith('/settings/workflows/')) return this.#workflow(path.slice('/settings/workflows/'.length));
     if (path === '/settings/retrypolicies') return this.#page('retry_policies', this.retryPolicies, query);
     if (path === '/itemdetails') return this.#bulk('item', query.get('item_ids') ?? '', query);
@@ -110,6 +113,10 @@ export class Api {
       ? success(`"workflow":${JSON.stringify(workflow)}`)
       : failure(404, 1002, 'Workflow does not exist.');
   }
+}
+
+function withoutActions({ instant_actions, ...listed }: Record<string, unknown>) {
+  return listed;
 }
 
 export function failure(status: number, code: number, message: string): ApiAnswer {
