@@ -129,6 +129,11 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
 
 /** The configuration of this process; exits with the list of problems when it cannot be used. */
 export function processConfig(): Config {
+  return environmentConfig();
+}
+
+/** The same for a command that has arguments of its own. */
+export function environmentConfig(): Config {
   return orExit(() => loadConfig(process.env));
 }
 
@@ -218,9 +223,7 @@ function readFile(settings: Settings, target: FromFile, problems: string[]): voi
 function contradictions(settings: Settings): string[] {
   const { nodeEnv, host, operators, webhookSecrets, webhookToken } = settings;
   const production = nodeEnv === 'production';
-  // Organizations of a file bring their own secrets: src/zoho/organizations.ts asks them.
-  const unsigned =
-    webhookSecrets.length === 0 && webhookToken.length === 0 && settings.zohoOrganizationsFile === undefined;
+  const unsigned = webhookSecrets.length === 0 && webhookToken.length === 0;
   const rules: [broken: boolean, advice: string][] = [
     [production && unsigned, 'NODE_ENV=production needs ZOHO_WEBHOOK_SECRET or ZOHO_WEBHOOK_TOKEN: set one.'],
     [production && operators.length === 0, 'NODE_ENV=production needs OPERATOR_TOKENS (name:role:token): set it.'],

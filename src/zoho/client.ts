@@ -9,6 +9,7 @@ import { type Answer, type Asked, quotaOf, readAnswer } from './answer.ts';
 import { ZohoError } from './errors.ts';
 import { type Called, type Governed, governed, type Turn } from './governed.ts';
 import { get } from './http.ts';
+import { contextOf, type ListPage, type ListQuery, listParameters, MAX_PER_PAGE } from './list.ts';
 import { type AccessToken, AccessTokens } from './oauth.ts';
 import type { ZohoAccess } from './organizations.ts';
 import type { PullModule } from './pull-modules.ts';
@@ -17,6 +18,7 @@ import { recordIn, recordsIn, type ZohoRecord } from './records.ts';
 import type { TokenKey } from './token-key.ts';
 
 export type { Turn } from './governed.ts';
+export type { ListPage, ListQuery } from './list.ts';
 
 export type ClientOptions = {
   db: Database;
@@ -33,29 +35,6 @@ export type ClientOptions = {
   onCall?: (call: { what: string; durationMs: number; error: unknown }) => void;
 };
 
-export type ListQuery = {
-  /** From 1. */
-  page: number;
-  /** Default and most: 200. */
-  perPage?: number;
-  /** Only what changed since; whether the module heeds it is for `filterIgnored` to say. */
-  since?: Date;
-  newestFirst?: boolean;
-  /** Ask for the number of all records too. */
-  withTotal?: boolean;
-};
-
-export type ListPage = {
-  /** Rows without lines: reasons to fetch a record, never records. */
-  rows: ZohoRecord[];
-  /** Why other rows of the page cannot be used, a phrase each. */
-  unusable: string[];
-  hasMore: boolean;
-  /** All records of the list, when Zoho says so. */
-  total: number | null;
-};
-
-export const MAX_PER_PAGE = 200;
 const TIMEOUT_MS = 30_000;
 const PATIENCE_MS = 5_000;
 /** The answer may be read and stored for this long after the time-out before the place counts as free. */
@@ -212,29 +191,4 @@ async function pauseAfter({ problem }: ZohoError, times: number, signal: AbortSi
   if (problem !== 'in-flight-limit') return;
   const ms = 200 * 2 ** times;
   await sleep(ms / 2 + Math.random() * ms, undefined, { signal }).catch(() => {});
-}
-
-function listParameters({ page, perPage = MAX_PER_PAGE, since, newestFirst, withTotal }: ListQuery) {
-  return {
-    page: String(page),
-    per_page: String(perPage),
-    ...(since ? { last_modified_time: zohoTime(since) } : {}),
-    ...(newestFirst ? { sort_column: 'last_modified_time', sort_order: 'D' } : {}),
-    ...(withTotal ? { response_option: '1' } : {}),
-  };
-}
-
-/** A time as Zoho's filters want it: whole seconds, offset without a colon. Rounded down, so that nothing falls between. */
-export function zohoTime(time: Date): string {
-  return time.toISOString().replace(/\.\d+Z$/, '+0000');
-}
-
-function contextOf(body: Record<string, unknown>): { hasMore: boolean | undefined; total: number | null } {
-  const context = (body.page_context ?? {}) as Record<string, unknown>;
-  const { has_more_page: more, total } = context;
-  const count = typeof total === 'string' && total !== '' ? Number(total) : total;
-  return {
-    hasMore: typeof more === 'boolean' ? more : undefined,
-    total: typeof count === 'number' && Number.isInteger(count) ? count : null,
-  };
 }

@@ -8,20 +8,24 @@ import { ensurePostgres } from '../db/embedded.ts';
 import { prepareDatabase } from '../db/migrate.ts';
 import type { DataCentre } from './addresses.ts';
 import { readAutomation } from './check.ts';
-import { ZohoClient } from './client.ts';
+import type { ZohoClient } from './client.ts';
+import { createClients } from './clients.ts';
 import { type Connection, exchangeGrantCode, listOrganizations, missingScopes } from './connect.ts';
 import { booksModules } from './modules.ts';
-import { type Organization, organizationsOf } from './organizations.ts';
+import { organizationsOf } from './organizations.ts';
 import { ALL_SCOPES } from './pull-modules.ts';
 import { quotaStates } from './quota-state.ts';
 import { compareRules } from './rules.ts';
-import { tokenKey } from './token-key.ts';
 
 export const EXIT_MISSING = 1;
-export const EXIT_USAGE = 2;
+/** EX_USAGE of sysexits.h. */
+export const EXIT_USAGE = 64;
 
 /** The caller wrote something that cannot be meant. */
 export class UsageError extends Error {}
+
+/** A check may wait for a full minute of the quota. */
+const PATIENCE_MS = 90_000;
 
 export type ConnectOptions = {
   code?: string | undefined;
@@ -89,21 +93,25 @@ function howToConnect(): string {
 }
 
 /** Compares what announces changes in Zoho with what should, and prints what is missing per module. */
-export async function check(config: Config, options: CheckOptions): Promise<number> {
-  const organizations = orExit(() => organizationsOf(config)).list.filter(({ access, id }) => {
-    return access !== null && (options.organization ?? id) === id;
-  });
-  if (organizations.length === 0)
-    throw new UsageError('no organization with access to Zoho is configured: npm run zoho -- connect leads through it');
-  const modules = chosenModules(options.modules);
+export async function check(
+  config: Config,
+  { url: baseUrl, organization, modules: list }: CheckOptions,
+): Promise<number> {
+  const organizations = orExit(() => organizationsOf(config));
+  const modules = chosenModules(list);
   const postgres = config.databaseUrl ? undefined : await ensurePostgres(path.resolve(config.dataDir));
   const url = config.databaseUrl ?? postgres?.url ?? '';
-  await prepareDatabase(url, { strict: false, report: () => {} });
   const opened = openDatabase({ url, max: 2, applicationName: 'tds-zoho' });
   try {
+    const clients = createClients(opened.db, config, { patienceMs: PATIENCE_MS }, organizations);
+    const chosen = [...clients.values()].filter(
+      ({ organizationId }) => (organization ?? organizationId) === organizationId,
+    );
+    if (chosen.length === 0)
+      throw new UsageError('no such organization with access to Zoho: npm run zoho -- connect leads through it');
+    await prepareDatabase(url, { strict: false, report: () => {} });
     let problems = 0;
-    for (const organization of organizations)
-      problems += await checkOrganization(opened.db, config, organization, modules, options.url);
+    for (const client of chosen) problems += await checkOrganization(opened.db, client, modules, baseUrl);
     return problems > 0 ? EXIT_MISSING : 0;
   } finally {
     await opened.close();
@@ -121,25 +129,21 @@ function chosenModules(list: string | undefined): string[] {
 
 async function checkOrganization(
   db: Database,
-  config: Config,
-  { id, access }: Organization,
+  client: ZohoClient,
   modules: string[],
   baseUrl: string | undefined,
 ): Promise<number> {
-  if (access === null) return 0;
-  const client = new ZohoClient({ db, key: tokenKey(config), organizationId: id, access, patienceMs: 90_000 });
+  const { organizationId } = client;
   // Whoever checks wants to know whether the credential works now.
   await client.tokens.tryAgain();
   const { rules, webhooks, retryPolicies } = await readAutomation(client);
-  say(`Organization ${id}: ${rules.length} workflow rules, ${webhooks.length} webhooks`);
-  const findings = compareRules(modules, rules, webhooks, {
-    organizationId: id,
-    baseUrl: baseUrl?.replace(/\/+$/, ''),
-  });
+  say(`Organization ${organizationId}: ${rules.length} workflow rules, ${webhooks.length} webhooks`);
+  const expected = { organizationId, baseUrl: baseUrl?.replace(/\/+$/, '') };
+  const findings = compareRules(modules, rules, webhooks, expected);
   for (const { module, problems } of findings)
     say(`  ${module.padEnd(20)} ${problems.length === 0 ? 'ok' : problems.join(`\n${' '.repeat(23)}`)}`);
   say(`  ${'retry policy'.padEnd(20)} ${retryAdvice(retryPolicies)}`);
-  const quota = (await quotaStates(db)).find(({ organization_id }) => organization_id === id);
+  const quota = (await quotaStates(db)).find(({ organization_id }) => organization_id === organizationId);
   if (quota?.day_limit) say(`  ${'calls left today'.padEnd(20)} ${quota.day_remaining} of ${quota.day_limit}`);
   return findings.reduce((sum, { problems }) => sum + problems.length, retryPolicies === 0 ? 1 : 0);
 }

@@ -1,5 +1,5 @@
 /** What can go wrong between Zoho and us, told apart by what has to happen next. */
-import { type ErrorTag, sanitizeMessage, TaggedError } from '../errors.ts';
+import { type ErrorTag, TaggedError } from '../errors.ts';
 
 export type ZohoProblem =
   | 'minute-limit' // code 44: the organization is blocked for about a minute
@@ -15,6 +15,8 @@ export type ZohoProblem =
   | 'unavailable' // 5xx
   | 'timeout'
   | 'network';
+
+const LONGEST_MESSAGE = 1000;
 
 type Details = {
   /** HTTP status, where there was an answer. */
@@ -49,7 +51,7 @@ export class ZohoError extends TaggedError {
 
   constructor(problem: ZohoProblem, message: string, details: Details = {}) {
     const { status, code, retryAfterSeconds, cause } = details;
-    super(TAGS[problem], sanitizeMessage(message), {
+    super(TAGS[problem], printable(message), {
       ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
       ...(cause === undefined ? {} : { cause }),
     });
@@ -57,6 +59,14 @@ export class ZohoError extends TaggedError {
     this.status = status;
     this.code = code;
   }
+}
+
+/** Texts of Zoho's go into logs and columns: one line, no control characters, not endless. */
+function printable(message: string): string {
+  return message
+    .replace(/\p{Cc}+/gu, ' ')
+    .toWellFormed()
+    .slice(0, LONGEST_MESSAGE);
 }
 
 /** Whether the API itself is in trouble, rather than this one call: counted, and after some in a row calls pause. */

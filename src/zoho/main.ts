@@ -1,7 +1,7 @@
 /** `npm run zoho -- connect|check`: makes the connection to Zoho Books, and checks what announces its changes. */
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
-import { processConfig } from '../config.ts';
+import { environmentConfig } from '../config.ts';
 import { DATA_CENTRES } from '../config-values.ts';
 import { check, connect, EXIT_MISSING, EXIT_USAGE, UsageError } from './commands.ts';
 
@@ -22,7 +22,7 @@ Examples:
   npm run zoho -- connect --code 1000.ab12 --token-file /etc/tds/zoho-refresh-token
   npm run zoho -- check --url https://api.example.com/tds --modules invoice,customerpayment
 
-Exit codes: 0 all is well, 1 something is missing or failed, 2 wrong usage, 78 wrong configuration.
+Exit codes: 0 all is well, 1 something is missing or failed, 64 wrong usage, 78 wrong configuration.
 `;
 
 const OPTIONS = {
@@ -43,8 +43,8 @@ async function main(args: string[]): Promise<number> {
     return values.help ? 0 : EXIT_USAGE;
   }
   if (rest.length > 0) throw new UsageError(`${rest[0]} is one word too many`);
-  if (command === 'connect') return connect(processConfig(), { ...values, tokenFile: values['token-file'], ask });
-  if (command === 'check') return check(processConfig(), values);
+  if (command === 'connect') return connect(environmentConfig(), { ...values, tokenFile: values['token-file'], ask });
+  if (command === 'check') return check(environmentConfig(), values);
   throw new UsageError(`${command} is not a command: there are connect and check`);
 }
 

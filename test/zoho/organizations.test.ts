@@ -106,7 +106,6 @@ t.test('a file names several organizations, each with its own secrets', async (t
   t.strictSame(organizations.secretsFor('1'), [SECRET, 'the-previous-secret'], 'its own');
   t.strictSame(organizations.secretsFor('2'), ['shared-secret-1'], 'the shared one');
   t.strictSame(organizations.secretsFor('unknown'), ['shared-secret-1']);
-  t.ok(organizations.demandsSecret);
 });
 
 t.test('every problem of the file is named, and no secret', async (t) => {
@@ -133,18 +132,40 @@ t.test('every problem of the file is named, and no secret', async (t) => {
   );
 });
 
-t.test('in production every organization of a file needs a webhook secret', async (t) => {
+t.test('where strangers can call, or others have a secret, every organization needs one', async (t) => {
   const file = path.join(t.testdir(), 'organizations.json');
-  writeFileSync(file, JSON.stringify([{ organization_id: '1' }, { organization_id: '2', webhook_secret: SECRET }]));
-  const env = { NODE_ENV: 'production', OPERATOR_TOKENS: 'ann:operator:ann-token-123', ZOHO_ORGANIZATIONS_FILE: file };
-  t.match(
-    problemsOf(() => organizationsOf(loadConfig(env))),
-    [/Organization 1 has no webhook_secret/],
-  );
+  const write = (...secrets: (string | undefined)[]) =>
+    writeFileSync(
+      file,
+      JSON.stringify(secrets.map((webhook_secret, n) => ({ organization_id: `${n}`, webhook_secret }))),
+    );
+  const config = loadConfig({ ZOHO_ORGANIZATIONS_FILE: file });
+  write(undefined, undefined);
   t.strictSame(
-    problemsOf(() => organizationsOf(loadConfig({ ...env, ZOHO_WEBHOOK_SECRET: SECRET }))),
+    problemsOf(() => organizationsOf(config)),
     [],
   );
+  for (const open of [{ nodeEnv: 'production' }, { host: '0.0.0.0' }] as const)
+    t.equal(problemsOf(() => organizationsOf({ ...config, ...open })).length, 2);
+  write(undefined, SECRET);
+  t.match(
+    problemsOf(() => organizationsOf(config)),
+    [/Organization 0 has no webhook_secret/],
+  );
+  t.strictSame(
+    problemsOf(() => organizationsOf({ ...config, webhookSecrets: [SECRET] })),
+    [],
+  );
+});
+
+t.test('nobody can sign for an organization that has no secret while others have one', async (t) => {
+  const file = path.join(t.testdir(), 'organizations.json');
+  writeFileSync(file, JSON.stringify([{ organization_id: '1', webhook_secret: SECRET }]));
+  const organizations = organizationsOf(loadConfig({ ZOHO_ORGANIZATIONS_FILE: file }));
+  const [secret = '', ...more] = organizations.secretsFor('unknown');
+  t.ok(secret.length >= 64 && secret !== SECRET && more.length === 0);
+  t.not(organizationsOf(loadConfig({ ZOHO_ORGANIZATIONS_FILE: file })).secretsFor('unknown')[0], secret);
+  t.strictSame(organizationsOf(loadConfig({})).secretsFor('unknown'), [], 'nothing is demanded');
 });
 
 t.test('a key is made once, for its owner only, and decrypts what it encrypted for the same row', async (t) => {

@@ -15,6 +15,7 @@ type Shape = {
   path: string;
   template: () => Fields;
   amountField: string;
+  numberField: string;
   /** Recorded payments name their last change so in detail, and last_modified_time in lists. */
   detailTimeField: 'last_modified_time' | 'updated_time';
 };
@@ -25,8 +26,8 @@ const shape = (
   idField: string,
   more: Partial<Omit<Shape, 'listKey' | 'detailKey' | 'idField'>> = {},
 ): Shape => ({
-  ...{ listKey, detailKey, idField, path: `/${listKey}`, template: plainDocument },
-  ...{ amountField: 'total', detailTimeField: 'last_modified_time', ...more },
+  ...{ listKey, detailKey, idField, path: `/${listKey}`, template: plainDocument() },
+  ...{ amountField: 'total', numberField: `${detailKey}_number`, detailTimeField: 'last_modified_time', ...more },
 });
 
 const recorded = (name: string, key: string) => {
@@ -49,19 +50,31 @@ export const SHAPES: Record<Kind, Shape> = {
   }),
   bill: shape('bills', 'bill', 'bill_id', { template: recorded('bill', 'bill') }),
   creditnote: shape('creditnotes', 'creditnote', 'creditnote_id'),
-  vendorpayment: shape('vendorpayments', 'vendorpayment', 'payment_id', { amountField: 'amount' }),
+  vendorpayment: shape('vendorpayments', 'vendorpayment', 'payment_id', {
+    amountField: 'amount',
+    template: plainDocument({ payment_mode: 'check', bills: [{ bill_id: '3950000000209001', amount_applied: 1 }] }),
+  }),
   vendorcredit: shape('vendor_credits', 'vendor_credit', 'vendor_credit_id', { path: '/vendorcredits' }),
-  expense: shape('expenses', 'expense', 'expense_id'),
+  expense: shape('expenses', 'expense', 'expense_id', {
+    template: plainDocument({ account_id: '3950000000000388', sub_total: 1, is_inclusive_tax: false }),
+  }),
   estimate: shape('estimates', 'estimate', 'estimate_id'),
-  journal: shape('journals', 'journal', 'journal_id'),
+  journal: shape('journals', 'journal', 'journal_id', {
+    numberField: 'entry_number',
+    template: plainDocument({ journal_date: '2026-06-09' }),
+  }),
   purchaseorder: shape('purchaseorders', 'purchaseorder', 'purchaseorder_id'),
   inventoryadjustment: shape('inventory_adjustments', 'inventory_adjustment', 'inventory_adjustment_id', {
     path: '/inventoryadjustments',
+    template: plainDocument({ reason: 'Stocktaking', adjustment_type: 'quantity' }),
   }),
   chartofaccount: shape('chartofaccounts', 'chart_of_account', 'account_id'),
   tax: shape('taxes', 'tax', 'tax_id', { path: '/settings/taxes' }),
   user: shape('users', 'user', 'user_id'),
 };
+
+/** Plain values that list rows leave out, like everything that is an object or a list. */
+const DETAIL_ONLY = new Set(['sub_total', 'is_inclusive_tax']);
 
 /** `2026-06-09T09:47:43-0400`, as Zoho writes a time of this organization. */
 export function zohoTime(seconds: number): string {
@@ -84,7 +97,7 @@ export function renderDetail(entry: Entry): string {
 export function renderRow(entry: Entry): string {
   const { idField, template } = SHAPES[entry.kind];
   const { last_modified_time, updated_time, ...fields } = template();
-  const flat = Object.entries(fields).filter(([, value]) => typeof value !== 'object');
+  const flat = Object.entries(fields).filter(([name, value]) => typeof value !== 'object' && !DETAIL_ONLY.has(name));
   return JSON.stringify({
     ...Object.fromEntries(flat),
     ...own(entry),
@@ -98,7 +111,7 @@ export function renderRow(entry: Entry): string {
 function own({ kind, nth, revision, createdAt, owner }: Entry): Fields {
   return {
     [SHAPES[kind].amountField]: amount(nth, revision),
-    [`${kind}_number`]: `${kind.slice(0, 3).toUpperCase()}-${String(nth).padStart(6, '0')}`,
+    [SHAPES[kind].numberField]: `${kind.slice(0, 3).toUpperCase()}-${String(nth).padStart(6, '0')}`,
     created_time: zohoTime(createdAt),
     created_by: owner,
     cf_revision: String(revision),
@@ -125,16 +138,21 @@ function lines({ nth, revision }: Entry, template: unknown): Fields {
   return { line_items };
 }
 
-function plainDocument(): Fields {
-  return {
+/** A document as good as recorded, for modules of which there is no sample. */
+function plainDocument(more: Fields = {}): () => Fields {
+  const fields = {
     date: '2026-06-09',
     status: 'open',
     customer_id: '3950000000197001',
     customer_name: 'Acme Trading',
+    vendor_id: '3950000000197003',
+    balance: 0,
     currency_code: 'USD',
     exchange_rate: 1,
     reference_number: '',
     notes: '',
     line_items: [{ line_item_id: '1', item_id: '3950000000200002', rate: 1, quantity: 1, item_total: 1 }],
+    ...more,
   };
+  return () => fields;
 }
