@@ -21,6 +21,7 @@ export type { Turn } from './governed.ts';
 export type { ListPage, ListQuery } from './list.ts';
 
 export type ClientOptions = {
+  /** The pool, never a transaction: what a call used up stays used up whatever the caller rolls back. */
   db: Database;
   key: TokenKey;
   organizationId: string;

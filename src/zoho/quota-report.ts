@@ -24,6 +24,11 @@ const MINUTE_PAUSE_SECONDS = 60;
 /** For a code that we do not know, and for a day whose end nobody has told. */
 const UNKNOWN_PAUSE_SECONDS = 60;
 const UNKNOWN_RESET = sql`interval '1 hour'`;
+/**
+ * Commits without waiting for the disk: should PostgreSQL crash, the call counts as in flight until it expires, and the
+ * next answer says again what is left of the day.
+ */
+const UNFLUSHED = sql`(select set_config('synchronous_commit', 'off', true)) as unflushed`;
 /** Headers of one day name the same reset, give or take the time the answer took. */
 const SAME_DAY = sql`interval '5 minutes'`;
 const FIRST_FAILURE_PAUSE_SECONDS = 10;
@@ -47,10 +52,12 @@ export async function endCall(
   end: CallEnd,
   day: DayQuota | null,
 ): Promise<void> {
-  await sql`update tds_zoho_calls set ended_at = clock_timestamp() where id = ${call.callId}`.execute(db);
+  // First what was learned, then the place: whoever waits for it must not get it in spite of a pause.
   if (day !== null || end.kind === 'answered') await learn(db, call.organizationId, end, day);
   if (end.kind === 'failed') await countFailure(db, call.organizationId, end.why);
   if (end.kind === 'limited') await pause(db, call.organizationId, end.code);
+  await sql`update tds_zoho_calls set ended_at = clock_timestamp() from ${UNFLUSHED}
+    where id = ${call.callId}`.execute(db);
 }
 
 /** Remembers the organization's time zone (`America/New_York`), in which Zoho's day ends; an unknown name is ignored. */
@@ -76,6 +83,7 @@ async function learn(db: Database, organizationId: string, end: CallEnd, day: Da
     update tds_zoho_quota set failures = ${failures}, day_limit = ${day.limit}, measured_at = clock_timestamp(),
       day_remaining = case when ${sameDay} then least(day_remaining, ${day.remaining}) else ${day.remaining} end,
       day_resets_at = ${resetsAt}
+    from ${UNFLUSHED}
     where organization_id = ${organizationId}`.execute(db);
 }
 
@@ -117,11 +125,11 @@ async function pauseForTheDay(db: Database, organizationId: string): Promise<voi
     where organization_id = ${organizationId}`.execute(db);
 }
 
-/** One call less at once than are in flight now, for a minute; after that one more each minute. */
+/** One call less at once than are in flight, this one included, for a minute; after that one more each minute. */
 async function lowerInFlight(db: Database, organizationId: string): Promise<void> {
   await sql`
     update tds_zoho_quota q set in_flight_lowered_at = clock_timestamp(), in_flight_limit = greatest(1,
-      (select count(*) from tds_zoho_calls c where c.organization_id = q.organization_id
+      (select count(*) - 1 from tds_zoho_calls c where c.organization_id = q.organization_id
         and ended_at is null and expires_at > clock_timestamp()))
     where organization_id = ${organizationId}`.execute(db);
 }

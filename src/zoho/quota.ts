@@ -78,35 +78,37 @@ type Measured = {
 
 async function measure(trx: Kysely<Schema>, organizationId: string, limits: QuotaLimits): Promise<Measured> {
   const { callsPerMinute, windowMs } = limits;
+  // A call fills its place until a window after its end: Zoho counted it at some time before it answered.
+  const fillsWindow = sql`organization_id = ${organizationId}
+      and coalesce(ended_at, expires_at) > clock_timestamp() - ${windowMs} * interval '1 ms'`;
+  // The last of the calls that may fill the window says when it has room; sorted only when it is full.
+  const roomFor = (calls: number) => sql`case when in_window < ${calls} then 0 else coalesce((
+        select greatest(0, ${millisecondsUntil(sql`coalesce(ended_at, expires_at)`)} + ${windowMs})
+        from tds_zoho_calls where ${fillsWindow}
+        order by coalesce(ended_at, expires_at) desc offset ${calls - 1} limit 1), 0) end`;
   const { rows } = await sql<Measured>`
-    with calls as materialized (
-      -- A call fills its place until a window after its end: Zoho counted it at some time before it answered.
-      select ended_at is null and expires_at > clock_timestamp() as in_flight, ended_at,
-        extract(epoch from coalesce(ended_at, expires_at) - clock_timestamp())::float8 * 1000 + ${windowMs}::float8 as free_in_ms
-      from tds_zoho_calls where organization_id = ${organizationId}
-    ), filling as (select * from calls where free_in_ms > 0)
-    select coalesce(greatest(0, extract(epoch from paused_until - clock_timestamp())::float8 * 1000), 0) as paused_ms,
-      pause_code, pause_reason, failures,
-      (select count(*) from filling where in_flight)::int as in_flight,
-      (select count(*) from filling)::int as in_window,
+    select coalesce(greatest(0, ${millisecondsUntil(sql`paused_until`)}), 0) as paused_ms,
+      pause_code, pause_reason, failures, in_flight, in_window,
       ${roomFor(callsPerMinute)} as room_ms,
       ${roomFor(forBackfill(callsPerMinute, limits))} as backfill_room_ms,
       in_flight_limit + floor(extract(epoch from clock_timestamp() - in_flight_lowered_at) / 60)::int as in_flight_limit,
       coalesce(refetch_waits_until > clock_timestamp(), false) as refetch_waits,
-      day_limit,
+      day_limit, day_resets_at,
       -- Calls without an answer are not in Zoho's count yet. What is known of a day that has ended is worth nothing.
-      case when day_resets_at > clock_timestamp()
-        then day_remaining - (select count(*) from filling where ended_at is null)::int end as day_left,
-      day_resets_at,
-      coalesce(extract(epoch from day_resets_at - clock_timestamp())::float8 * 1000, 0) as day_resets_ms
-    from tds_zoho_quota where organization_id = ${organizationId}`.execute(trx);
+      case when day_resets_at > clock_timestamp() then day_remaining - unanswered end as day_left,
+      coalesce(${millisecondsUntil(sql`day_resets_at`)}, 0) as day_resets_ms
+    from tds_zoho_quota
+    cross join (
+      select count(*)::int as in_window, (count(*) filter (where ended_at is null))::int as unanswered,
+        (count(*) filter (where ended_at is null and expires_at > clock_timestamp()))::int as in_flight
+      from tds_zoho_calls where ${fillsWindow}) calls
+    where organization_id = ${organizationId}`.execute(trx);
   if (rows[0] === undefined) throw new Error(`the quota of organization ${organizationId} is gone`);
   return rows[0];
 }
 
-/** Milliseconds until the window holds fewer than `calls`. */
-function roomFor(calls: number) {
-  return sql`coalesce((select free_in_ms from filling order by free_in_ms desc offset ${calls - 1} limit 1), 0)`;
+function millisecondsUntil(time: ReturnType<typeof sql>) {
+  return sql`extract(epoch from ${time} - clock_timestamp())::float8 * 1000`;
 }
 
 /** What backfill may use of a limit: some is kept back, and at least one call is left, or it would never end. */

@@ -86,6 +86,7 @@ t.test('a wrong answer is a failure, never an empty page or a deleted record', a
   const expected: [Fault, Record<string, unknown>][] = [
     ['html', { problem: 'unreadable', tag: 'ServiceUnavailableError', message: /HTML instead of JSON/ }],
     ['html-404', { problem: 'unreadable' }],
+    ['unknown-path', { problem: 'refused', permanent: true, code: 5 }],
     ['broken-json', { problem: 'unreadable' }],
     ['missing-key', { problem: 'unreadable', permanent: false }],
     ['error-500', { problem: 'unavailable', status: 500, message: /Internal Error/ }],

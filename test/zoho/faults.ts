@@ -10,6 +10,7 @@ export type Fault =
   | 'error-503'
   | 'html'
   | 'html-404'
+  | 'unknown-path'
   | 'broken-json'
   | 'error-in-200'
   | 'missing-key'
@@ -42,6 +43,7 @@ const ANSWERS: Partial<Record<Fault, Body>> = {
   'error-503': { status: 503, type: 'text/html', text: '<html><body>Service unavailable</body></html>' },
   html: { status: 200, type: 'text/html', text: '<html><body>We are improving Zoho Books</body></html>' },
   'html-404': { status: 404, type: 'text/html', text: '<html><body>404 Not Found</body></html>' },
+  'unknown-path': json(404, { code: 5, message: 'Invalid URL Passed' }),
   'broken-json': { status: 200, text: '{"code":0,"message":"success","invoices":[{"invoice_id":' },
   'error-in-200': json(200, { code: 2, message: 'Invalid value passed' }),
   'missing-key': json(200, { code: 0, message: 'success', page_context: { page: 1, has_more_page: false } }),

@@ -144,6 +144,20 @@ t.test("code 45 pauses until Zoho's reset, whatever the lane", async (t) => {
   t.match(await state(), { pause_reason: null, day_remaining: null, our_calls: 1 }, 'a new day');
 });
 
+t.test('the pause of code 45 holds before the place of its call is free', async (t) => {
+  const { take, end } = governor({ callsInFlight: 1 });
+  const grant = await take();
+  if (!grant.granted) return t.fail('not granted');
+  let ended: Promise<void> | undefined;
+  await database.db.transaction().execute(async (trx) => {
+    await sql`select from tds_zoho_calls where id = ${grant.callId} for update`.execute(trx);
+    ended = end(grant.callId, { kind: 'limited', code: 45 });
+    // The place cannot be given back yet, so a refusal for any other reason would end with it.
+    t.ok(await waitFor('the pause', async () => ((await take()) as { pauseCode?: number }).pauseCode === 45));
+  });
+  await ended;
+});
+
 t.test("without headers code 45 pauses until midnight in the organization's zone", async (t) => {
   const { organizationId, take, call } = governor();
   await learnTimeZone(database.db, organizationId, 'Asia/Kolkata');
