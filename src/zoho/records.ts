@@ -1,8 +1,8 @@
 /** Records as they stand in an answer, each with its own source text: no digit of an id or an amount is lost. */
 import { hash } from 'node:crypto';
 import { idIn } from '../inbox/ids.ts';
-import { type JsonObject, readObject } from '../inbox/json-object.ts';
-import { memberSource, scan } from '../inbox/scan.ts';
+import { type JsonObject, readObject, sourceOf } from '../inbox/json-object.ts';
+import { scan } from '../inbox/scan.ts';
 import { Unusable } from '../inbox/unusable.ts';
 import { readVersioning } from '../inbox/version.ts';
 
@@ -66,9 +66,9 @@ function readRecord(text: string, idFields: readonly string[]): ZohoRecord | str
 }
 
 function sourceUnder(answer: string, keys: readonly string[]): string | undefined {
-  const { members } = scan(answer);
+  const outer: JsonObject = { text: answer, fields: {}, members: scan(answer).members, needsSanitising: false };
   for (const key of keys) {
-    const source = memberSource(answer, members, key)?.trim();
+    const source = sourceOf(outer, key);
     if (source !== undefined) return source;
   }
   return undefined;
