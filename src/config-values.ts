@@ -13,6 +13,9 @@ export type Role = 'viewer' | 'operator' | 'admin';
 /** Somebody who may use the dashboard. Only the token's hash is kept: comparing hashes takes constant time. */
 export type Operator = { name: string; role: Role; tokenSha256: Buffer };
 
+/** Zoho's data centres: an account lives in one of them, and its tokens are worth nothing in another. */
+export const DATA_CENTRES = ['us', 'eu', 'in', 'au', 'jp', 'ca', 'cn', 'sa', 'uk'] as const;
+
 const ROLES: readonly Role[] = ['viewer', 'operator', 'admin'];
 const MIN_SECRET_LENGTH = 12;
 
@@ -58,6 +61,17 @@ export function databaseUrl(value: string): string {
 export function redisUrl(value: string): string {
   if (!/^rediss?:\/\/./.test(value)) throw new Error('must look like redis://host:6379');
   return value;
+}
+
+/** A base address of Zoho's servers, without the slash at its end. Tokens travel there, so http only on this machine. */
+export function zohoUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  const local = url !== undefined && isLoopback(url.hostname.replace(/^\[|\]$/g, ''));
+  if (url?.protocol !== 'https:' && !(url?.protocol === 'http:' && local))
+    throw new Error('must be a URL that begins with https:// (http:// only for 127.0.0.1 or localhost)');
+  if (url.username || url.password) throw new Error('must not contain a user name or password');
+  if (url.search || url.hash) throw new Error('must end with a path, without ? or #');
+  return value.replace(/(?<!\/)\/+$/, '');
 }
 
 /** Where alerts are sent. Private targets are refused: the worker would become a way into the local network. */

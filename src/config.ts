@@ -59,6 +59,24 @@ export const SETTINGS = {
   bodyLimit: setting('WEBHOOK_BODY_LIMIT', value.integer(1024, 64 * 1024 * 1024), 1024 * 1024),
   webhookQuery: setting('WEBHOOK_QUERY', value.oneOf('refuse', 'allow'), 'refuse'),
 
+  zohoDc: setting('ZOHO_DC', value.oneOf(...value.DATA_CENTRES), 'us'),
+  zohoClientId: optional('ZOHO_CLIENT_ID', value.text, { refuseEmpty: true }),
+  zohoClientSecret: optional('ZOHO_CLIENT_SECRET', value.text, SECRET),
+  zohoRefreshToken: optional('ZOHO_REFRESH_TOKEN', value.text, SECRET),
+  zohoOrganizationIdFile: optional('ZOHO_ORGANIZATION_ID_FILE', value.text, { refuseEmpty: true }),
+  zohoDcFile: optional('ZOHO_DC_FILE', value.text, { refuseEmpty: true }),
+  zohoClientIdFile: optional('ZOHO_CLIENT_ID_FILE', value.text, { refuseEmpty: true }),
+  zohoClientSecretFile: optional('ZOHO_CLIENT_SECRET_FILE', value.text, { refuseEmpty: true }),
+  zohoRefreshTokenFile: optional('ZOHO_REFRESH_TOKEN_FILE', value.text, { refuseEmpty: true }),
+  zohoOrganizationsFile: optional('ZOHO_ORGANIZATIONS_FILE', value.text, { refuseEmpty: true }),
+  zohoTokenKeyFile: optional('ZOHO_TOKEN_KEY_FILE', value.text, { refuseEmpty: true }),
+  zohoAccountsUrl: optional('ZOHO_ACCOUNTS_URL', value.zohoUrl),
+  zohoApiUrl: optional('ZOHO_API_URL', value.zohoUrl),
+  zohoInventoryApiUrl: optional('ZOHO_INVENTORY_API_URL', value.zohoUrl),
+  zohoCallsPerMinute: setting('ZOHO_CALLS_PER_MINUTE', value.integer(1, 1_000_000), 100),
+  zohoCallsInFlight: setting('ZOHO_CALLS_IN_FLIGHT', value.integer(1, 1000), 5),
+  holeGraceSeconds: setting('HOLE_GRACE_SECONDS', value.seconds(0, 604_800), 3600),
+
   operators: setting('OPERATOR_TOKENS', value.operators, [], SECRET),
   operatorTokensFile: optional('OPERATOR_TOKENS_FILE', value.text, { refuseEmpty: true }),
   alertWebhookUrl: optional('ALERT_WEBHOOK_URL', value.alertWebhookUrl, { secret: true }),
@@ -80,8 +98,21 @@ export const SETTINGS = {
 type Settings = { [K in keyof typeof SETTINGS]: (typeof SETTINGS)[K]['fallback'] };
 type SettingName = keyof Settings;
 
-/** What the processes are told. Files of secrets have been read: their contents stand in the plain fields. */
-export type Config = Omit<Settings, 'webhookSecretFile' | 'operatorTokensFile'>;
+/** Settings whose value may stand in a file (systemd credentials) instead of the environment, and that file's setting. */
+const FROM_FILES = {
+  webhookSecrets: 'webhookSecretFile',
+  operators: 'operatorTokensFile',
+  defaultOrganization: 'zohoOrganizationIdFile',
+  zohoDc: 'zohoDcFile',
+  zohoClientId: 'zohoClientIdFile',
+  zohoClientSecret: 'zohoClientSecretFile',
+  zohoRefreshToken: 'zohoRefreshTokenFile',
+} as const satisfies Partial<Record<SettingName, SettingName>>;
+
+type FromFile = keyof typeof FROM_FILES;
+
+/** What the processes are told. Files have been read: their contents stand in the plain fields. */
+export type Config = Omit<Settings, (typeof FROM_FILES)[FromFile]>;
 
 /** Everything that is wrong with the environment, a line each. */
 export class ConfigError extends Error {
@@ -101,13 +132,12 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     Object.values(SETTINGS).map((one) => one.env),
   );
   const settings = readSettings(env, problems);
-  readSecretFile(settings, 'webhookSecrets', 'webhookSecretFile', problems);
-  readSecretFile(settings, 'operators', 'operatorTokensFile', problems);
+  for (const target of Object.keys(FROM_FILES) as FromFile[]) readFile(settings, target, problems);
   // Contradictions are judged only between values that could be read, or one mistake would be reported twice.
   if (problems.length === 0) problems.push(...contradictions(settings));
   if (problems.length > 0) throw new ConfigError(problems);
-  const { webhookSecretFile, operatorTokensFile, ...config } = settings;
-  return config;
+  for (const source of Object.values(FROM_FILES)) delete (settings as Partial<Settings>)[source];
+  return settings;
 }
 
 /**
@@ -119,10 +149,15 @@ export function processConfig(command: Command): Config {
   return environmentConfig();
 }
 
-/** The same for a command that reads its arguments itself. */
+/** The same for a command that has arguments of its own. */
 export function environmentConfig(): Config {
+  return orExit(() => loadConfig(process.env));
+}
+
+/** What `read` returns; a ConfigError that it throws is printed and ends the process with EXIT_CONFIG. */
+export function orExit<T>(read: () => T): T {
   try {
-    return loadConfig(process.env);
+    return read();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -183,20 +218,17 @@ function readSetting(one: Setting<unknown>, env: NodeJS.ProcessEnv, problems: st
   }
 }
 
-/** Secrets may come from a file (systemd credentials) instead of the environment. */
-function readSecretFile(
-  settings: Settings,
-  target: 'webhookSecrets' | 'operators',
-  source: 'webhookSecretFile' | 'operatorTokensFile',
-  problems: string[],
-): void {
+function readFile(settings: Settings, target: FromFile, problems: string[]): void {
+  const source = FROM_FILES[target];
   const file = settings[source];
   if (file === undefined) return;
-  const { env, parse } = SETTINGS[target];
+  const { env, parse, fallback } = SETTINGS[target];
   const fileEnv = SETTINGS[source].env;
-  if (isSet(settings[target])) problems.push(`${env} and ${fileEnv} are both set: remove one.`);
+  if (settings[target] !== fallback) problems.push(`${env} and ${fileEnv} are both set: remove one.`);
   try {
-    Object.assign(settings, { [target]: parse(readFileSync(file, 'utf8').trim()) });
+    const content = readFileSync(file, 'utf8').trim();
+    if (content === '') throw new Error('is empty');
+    Object.assign(settings, { [target]: parse(content) });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     problems.push(
