@@ -118,7 +118,7 @@ async function setPending(db: Database, pending: number): Promise<void> {
 }
 
 async function attempts(db: Database, succeeded: number, failed: number, ago = '1 minute'): Promise<void> {
-  await sql`insert into tds_processing_totals values (now() - ${ago}::interval, ${succeeded}, ${failed}, 0)`.execute(
+  await sql`insert into tds_processing_totals (bucket, succeeded, failed, duration_ms) values (now() - ${ago}::interval, ${succeeded}, ${failed}, 0)`.execute(
     db,
   );
 }
