@@ -22,7 +22,7 @@ t.test('lists', async (t) => {
   for (let n = 0; n < 6; n++) await addDeadLetter(db);
 
   for (const list of ['recent-events', 'dead-letter']) {
-    const ids = ((await api.inject(`/dashboard/${list}`)).json() as Page[]).map(({ id }) => id);
+    const idsNow = async () => (await pool.query('select id from tds_sync_queue')).rows.map(({ id }) => id as string);
     t.test(
       `${list}: pages neither repeat nor leave out a row, and the last one says that it is the last`,
       async (t) => {
@@ -36,7 +36,7 @@ t.test('lists', async (t) => {
               .flat()
               .map(({ id }) => id)
               .sort(),
-            ids.toSorted(),
+            (await idsNow()).sort(),
           );
         }
       },
@@ -49,19 +49,18 @@ t.test('lists', async (t) => {
     t.test(`${list}: a cursor survives that its row vanishes`, async (t) => {
       const before = await api.inject(`/dashboard/${list}?limit=3`);
       const [, , last] = (before.json() as Page[]).map(({ id }) => id);
-      const another = await addDeadLetter(db);
+      await addDeadLetter(db);
       await pool.query('delete from tds_sync_queue where id = $1', [last]);
       const next = await api.inject(`/dashboard/${list}?limit=3&cursor=${before.headers['x-next-cursor']}`);
       t.equal(next.statusCode, 200);
       t.equal(next.json().length, 3, 'the rows behind it');
-      ids.splice(ids.indexOf(last ?? ''), 1, another);
     });
 
     t.test(`${list}: a cursor that nobody has given out is refused`, async (t) => {
       const kind = list === 'dead-letter' ? 'dead-letters' : 'events';
       const other = list === 'dead-letter' ? 'events' : 'dead-letters';
       const at = '2026-01-01 00:00:00.123456+00';
-      const id = ids[0] ?? '';
+      const [id = ''] = await idsNow();
       const good = `2|${kind}|${at}|${id}`;
       const encode = (text: string) => Buffer.from(text).toString('base64url');
       const status = async (cursor: string) =>
