@@ -82,6 +82,7 @@ export type QueueWaiting = {
   arrival: BigInt;
   id: string;
   priority: number;
+  release_count: Generated<number>;
   run_at: Timestamp;
   payload_bytes: number;
   status: Status;
