@@ -58,7 +58,7 @@ await runProcess(
   [
     { name: 'database', stop: () => Promise.all([intake.close(), operators.close()]) },
     pingSystemd(env, (error) => log.warn({ component: 'process', error }, 'systemd could not be told')),
-    alertsWithoutWorker(operators.db, log, config.failureRateMinEvents),
+    alertsWithoutWorker(operators.db, log, config),
     { name: 'http', start: open, stop: () => drain(api, drainMs) },
     { name: 'systemd', start: () => notifySystemd(env, 'READY=1'), stop: () => notifySystemd(env, 'STOPPING=1') },
   ],
