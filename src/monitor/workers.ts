@@ -16,7 +16,8 @@ export type Workers = {
 export async function readWorkers(db: Database): Promise<Workers> {
   const { rows } = await sql<Workers>`
     select count(*)::int as alive, coalesce(sum(in_flight), 0)::int as in_flight,
-      greatest(round(extract(epoch from now() - min(heartbeat_at)), 3), 0)::float8 as oldest_heartbeat_age_seconds
+      case when count(*) > 0 then greatest(round(extract(epoch from now() - min(heartbeat_at)), 3), 0) end::float8
+        as oldest_heartbeat_age_seconds
     from tds_workers where ${ALIVE}`.execute(db);
   return rows[0] ?? { alive: 0, oldest_heartbeat_age_seconds: null, in_flight: 0 };
 }
