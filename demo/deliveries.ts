@@ -9,12 +9,12 @@ export type Delivery = {
   body: string;
 };
 
-const ORGANIZATION = 'demo';
 const JSON_TYPE = 'application/json';
 
 /** Every sample, then an event that the demo's handler fails. `now` makes that one new at each run. */
-export function demoDeliveries(now: Date): Delivery[] {
-  return [...checkCalls(), ...transports(), ...records(), ...deletion(), failure(now)];
+export function demoDeliveries(organization: string, now: Date): Delivery[] {
+  const deliveries = [...checkCalls(), ...transports(), ...records(), ...deletion(), failure(now)];
+  return deliveries.map((one) => ({ ...one, path: `${organization}/${one.path}` }));
 }
 
 /** Zoho calls once when a webhook is saved: nothing is stored. */
@@ -63,7 +63,7 @@ function failure(now: Date): Delivery {
 }
 
 function delivery(title: string, path: string, body: string, contentType = JSON_TYPE): Delivery {
-  return { title, path: `${ORGANIZATION}/${path}`, contentType, body };
+  return { title, path, contentType, body };
 }
 
 function sample(name: string) {

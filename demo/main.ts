@@ -1,6 +1,7 @@
 /** `npm run demo`: sends every sample to a running `npm start`, and an event that becomes a dead letter. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processConfig } from '../src/config.ts';
+import { organizationOf } from '../src/launcher/banner.ts';
 import { Client, type DeadLetter, type Event, type Sent } from './client.ts';
 import { demoDeliveries } from './deliveries.ts';
 import { report } from './report.ts';
@@ -9,13 +10,13 @@ const POLL_MS = 1000;
 /** Three attempts with the default back-off take 30 s at most. */
 const PATIENCE_MS = 120_000;
 
-const config = processConfig();
+const config = processConfig('demo');
 const stop = new AbortController();
 process.once('SIGINT', () => stop.abort());
 const client = new Client(config, process.env, stop.signal);
 
 try {
-  console.log(`Sending samples to ${client.base}\n`);
+  console.log(`Sending samples to ${client.base} for organization ${organizationOf(config)}\n`);
   const sent = await sendAll();
   await untilSettled(sent.flatMap(({ eventId }) => eventId ?? []));
   console.log(`\n${report(config, client, await explainFailure(sent.at(-1)))}`);
@@ -26,7 +27,7 @@ try {
 /** One after the other, as Zoho Books would: the first failure ends the demo. */
 async function sendAll(): Promise<Sent[]> {
   const sent: Sent[] = [];
-  for (const delivery of demoDeliveries(new Date())) {
+  for (const delivery of demoDeliveries(organizationOf(config), new Date())) {
     const result = await client.send(delivery);
     console.log(`  ${result.title.padEnd(32)} ${result.outcome.padEnd(12)} ${result.eventId ?? ''}`.trimEnd());
     sent.push(result);
@@ -36,11 +37,13 @@ async function sendAll(): Promise<Sent[]> {
 
 /** Waits until each event is completed or dead, and says on a terminal how far they are. */
 async function untilSettled(ids: string[]): Promise<void> {
-  const giveUpAt = Date.now() + PATIENCE_MS;
+  const begun = Date.now();
+  const giveUpAt = begun + PATIENCE_MS;
+  console.log('\nWaiting until each is completed or dead; the last one fails three times, about half a minute in all.');
   for (;;) {
     const events = (await client.recentEvents()).filter(({ id }) => ids.includes(id));
     const open = events.filter(({ status }) => status !== 'completed' && status !== 'dead_letter');
-    showProgress(open.length === 0 ? '' : progress(open, events.length));
+    showProgress(open.length === 0 ? '' : `${progress(open, events.length)} (${seconds(begun)} s)`);
     if (open.length === 0) return;
     if (Date.now() > giveUpAt)
       throw new Error(`${open.length} events still wait after two minutes: is a worker running?`);
@@ -50,8 +53,13 @@ async function untilSettled(ids: string[]): Promise<void> {
 
 function progress(open: Event[], all: number): string {
   const waiting = open.find(({ status }) => status === 'retry');
-  const retry = waiting ? `; one failed ${waiting.attempt_count} times and will be tried again` : '';
+  const failed = waiting && `${waiting.attempt_count} of ${config.maxAttempts} attempts`;
+  const retry = failed ? `; one has failed ${failed} and will be tried again` : '';
   return `${all - open.length} of ${all} events are done${retry}`;
+}
+
+function seconds(since: number): number {
+  return Math.round((Date.now() - since) / 1000);
 }
 
 /** One line that is written over, and wiped by ''. Only for people: in a file or a pipe it would be noise. */

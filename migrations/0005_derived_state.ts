@@ -6,7 +6,18 @@ import { type Kysely, sql } from 'kysely';
  * forget it. They also enforce the order of an entity's events: see `tds_queue_end_claims`.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
-  for (const statements of [HAND_WRITTEN, INSERTED, CLAIMS_END, UPDATED, DELETED, DEAD_LETTERS, LOGS, INBOX, REBUILD, ALWAYS]) {
+  for (const statements of [
+    HAND_WRITTEN,
+    INSERTED,
+    CLAIMS_END,
+    UPDATED,
+    DELETED,
+    DEAD_LETTERS,
+    LOGS,
+    INBOX,
+    REBUILD,
+    ALWAYS,
+  ]) {
     await sql.raw(statements).execute(db);
   }
 }

@@ -4,11 +4,17 @@
  */
 import { createHash } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
+import { isLoopback } from './loopback.ts';
+
+export { isLoopback };
 
 export type Role = 'viewer' | 'operator' | 'admin';
 
 /** Somebody who may use the dashboard. Only the token's hash is kept: comparing hashes takes constant time. */
 export type Operator = { name: string; role: Role; tokenSha256: Buffer };
+
+/** Zoho's data centres: an account lives in one of them, and its tokens are worth nothing in another. */
+export const DATA_CENTRES = ['us', 'eu', 'in', 'au', 'jp', 'ca', 'cn', 'sa', 'uk'] as const;
 
 const ROLES: readonly Role[] = ['viewer', 'operator', 'admin'];
 const MIN_SECRET_LENGTH = 12;
@@ -42,7 +48,7 @@ export function seconds(min: number, max: number): (value: string) => number {
 
 /** '' or '/tds': a leading slash, no trailing one, so that routes can be appended. */
 export function basePath(value: string): string {
-  const path = value.replace(/\/+$/, '');
+  const path = value.replace(/(?<!\/)\/+$/, '');
   if (path !== '' && !/^(\/[A-Za-z0-9._~-]+)+$/.test(path)) throw new Error('must look like /tds');
   return path;
 }
@@ -55,6 +61,17 @@ export function databaseUrl(value: string): string {
 export function redisUrl(value: string): string {
   if (!/^rediss?:\/\/./.test(value)) throw new Error('must look like redis://host:6379');
   return value;
+}
+
+/** A base address of Zoho's servers, without the slash at its end. Tokens travel there, so http only on this machine. */
+export function zohoUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  const local = url !== undefined && isLoopback(url.hostname.replace(/^\[|\]$/g, ''));
+  if (url?.protocol !== 'https:' && !(url?.protocol === 'http:' && local))
+    throw new Error('must be a URL that begins with https:// (http:// only for 127.0.0.1 or localhost)');
+  if (url.username || url.password) throw new Error('must not contain a user name or password');
+  if (url.search || url.hash) throw new Error('must end with a path, without ? or #');
+  return value.replace(/(?<!\/)\/+$/, '');
 }
 
 /** Where alerts are sent. Private targets are refused: the worker would become a way into the local network. */
@@ -72,6 +89,20 @@ export function secrets(value: string): string[] {
   if (list.some((secret) => secret.length < MIN_SECRET_LENGTH))
     throw new Error(`must have at least ${MIN_SECRET_LENGTH} characters per secret (current, or current,previous)`);
   return list;
+}
+
+/** Like `secrets`, for secrets that travel in a header as they are. */
+export function headerSecrets(value: string): string[] {
+  const list = secrets(value);
+  if (!list.every(isHeaderSafe)) throw new Error(`must consist of ${HEADER_SAFE}`);
+  return list;
+}
+
+/** A header carries nothing else unchanged: clients encode or refuse it, and the token would never match. */
+const HEADER_SAFE = 'ASCII letters, digits and punctuation, without spaces';
+
+function isHeaderSafe(token: string): boolean {
+  return /^[\x21-\x7e]+$/.test(token);
 }
 
 /** 'name:role:token', separated by commas or, in a file, by lines. */
@@ -93,6 +124,7 @@ function operator(entry: string): Operator {
     throw new Error(
       `must be a list of name:role:token with role viewer, operator or admin and a token of at least ${MIN_SECRET_LENGTH} characters`,
     );
+  if (!isHeaderSafe(token)) throw new Error(`must have tokens of ${HEADER_SAFE}`);
   return { name, role: known, tokenSha256: createHash('sha256').update(token).digest() };
 }
 
@@ -105,10 +137,6 @@ export function trustedProxies(value: string): string {
   });
   if (!valid) throw new Error('must be loopback or a list of proxy addresses such as 10.0.0.5 or 10.0.0.0/24');
   return value;
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 const PRIVATE_NETWORKS = new BlockList();

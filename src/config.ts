@@ -1,6 +1,8 @@
 /** The only reader of the environment. Everything a process may be told is declared once, in SETTINGS. */
 import { readFileSync } from 'node:fs';
+import { unknownNames } from './config-names.ts';
 import * as value from './config-values.ts';
+import { type Command, readArguments } from './usage.ts';
 
 export type { Operator, Role } from './config-values.ts';
 
@@ -24,6 +26,12 @@ function optional<T>(env: string, parse: (text: string) => T, flags: Flags = {})
   return { env, parse, fallback: undefined, ...flags };
 }
 
+/**
+ * Exit code of a process that cannot use its settings: EX_CONFIG of sysexits.h. Starting it again would not help, so
+ * neither systemd (RestartPreventExitStatus) nor `npm start` does.
+ */
+export const EXIT_CONFIG = 78;
+
 const SECRET: Flags = { secret: true, refuseEmpty: true };
 
 /** Points where a process can be made to kill itself, for the fault tests. */
@@ -45,10 +53,29 @@ export const SETTINGS = {
 
   webhookSecrets: setting('ZOHO_WEBHOOK_SECRET', value.secrets, [], SECRET),
   webhookSecretFile: optional('ZOHO_WEBHOOK_SECRET_FILE', value.text, { refuseEmpty: true }),
-  webhookToken: setting('ZOHO_WEBHOOK_TOKEN', value.secrets, [], SECRET),
+  webhookToken: setting('ZOHO_WEBHOOK_TOKEN', value.headerSecrets, [], SECRET),
   webhookAuth: setting('WEBHOOK_AUTH', value.oneOf('either', 'both'), 'either'),
   defaultOrganization: setting('ZOHO_ORGANIZATION_ID', value.text, 'default'),
   bodyLimit: setting('WEBHOOK_BODY_LIMIT', value.integer(1024, 64 * 1024 * 1024), 1024 * 1024),
+  webhookQuery: setting('WEBHOOK_QUERY', value.oneOf('refuse', 'allow'), 'refuse'),
+
+  zohoDc: setting('ZOHO_DC', value.oneOf(...value.DATA_CENTRES), 'us'),
+  zohoClientId: optional('ZOHO_CLIENT_ID', value.text, { refuseEmpty: true }),
+  zohoClientSecret: optional('ZOHO_CLIENT_SECRET', value.text, SECRET),
+  zohoRefreshToken: optional('ZOHO_REFRESH_TOKEN', value.text, SECRET),
+  zohoOrganizationIdFile: optional('ZOHO_ORGANIZATION_ID_FILE', value.text, { refuseEmpty: true }),
+  zohoDcFile: optional('ZOHO_DC_FILE', value.text, { refuseEmpty: true }),
+  zohoClientIdFile: optional('ZOHO_CLIENT_ID_FILE', value.text, { refuseEmpty: true }),
+  zohoClientSecretFile: optional('ZOHO_CLIENT_SECRET_FILE', value.text, { refuseEmpty: true }),
+  zohoRefreshTokenFile: optional('ZOHO_REFRESH_TOKEN_FILE', value.text, { refuseEmpty: true }),
+  zohoOrganizationsFile: optional('ZOHO_ORGANIZATIONS_FILE', value.text, { refuseEmpty: true }),
+  zohoTokenKeyFile: optional('ZOHO_TOKEN_KEY_FILE', value.text, { refuseEmpty: true }),
+  zohoAccountsUrl: optional('ZOHO_ACCOUNTS_URL', value.zohoUrl),
+  zohoApiUrl: optional('ZOHO_API_URL', value.zohoUrl),
+  zohoInventoryApiUrl: optional('ZOHO_INVENTORY_API_URL', value.zohoUrl),
+  zohoCallsPerMinute: setting('ZOHO_CALLS_PER_MINUTE', value.integer(1, 1_000_000), 100),
+  zohoCallsInFlight: setting('ZOHO_CALLS_IN_FLIGHT', value.integer(1, 1000), 5),
+  holeGraceSeconds: setting('HOLE_GRACE_SECONDS', value.seconds(0, 604_800), 3600),
 
   operators: setting('OPERATOR_TOKENS', value.operators, [], SECRET),
   operatorTokensFile: optional('OPERATOR_TOKENS_FILE', value.text, { refuseEmpty: true }),
@@ -72,8 +99,21 @@ export const SETTINGS = {
 type Settings = { [K in keyof typeof SETTINGS]: (typeof SETTINGS)[K]['fallback'] };
 type SettingName = keyof Settings;
 
-/** What the processes are told. Files of secrets have been read: their contents stand in the plain fields. */
-export type Config = Omit<Settings, 'webhookSecretFile' | 'operatorTokensFile'>;
+/** Settings whose value may stand in a file (systemd credentials) instead of the environment, and that file's setting. */
+const FROM_FILES = {
+  webhookSecrets: 'webhookSecretFile',
+  operators: 'operatorTokensFile',
+  defaultOrganization: 'zohoOrganizationIdFile',
+  zohoDc: 'zohoDcFile',
+  zohoClientId: 'zohoClientIdFile',
+  zohoClientSecret: 'zohoClientSecretFile',
+  zohoRefreshToken: 'zohoRefreshTokenFile',
+} as const satisfies Partial<Record<SettingName, SettingName>>;
+
+type FromFile = keyof typeof FROM_FILES;
+
+/** What the processes are told. Files have been read: their contents stand in the plain fields. */
+export type Config = Omit<Settings, (typeof FROM_FILES)[FromFile]>;
 
 /** Everything that is wrong with the environment, a line each. */
 export class ConfigError extends Error {
@@ -88,25 +128,41 @@ export class ConfigError extends Error {
 
 /** Reads and checks an environment. Throws one ConfigError that lists every problem and what to do about each. */
 export function loadConfig(env: NodeJS.ProcessEnv): Config {
-  const problems = unknownNames(env);
+  const problems = unknownNames(
+    env,
+    Object.values(SETTINGS).map((one) => one.env),
+  );
   const settings = readSettings(env, problems);
-  readSecretFile(settings, 'webhookSecrets', 'webhookSecretFile', problems);
-  readSecretFile(settings, 'operators', 'operatorTokensFile', problems);
+  for (const target of Object.keys(FROM_FILES) as FromFile[]) readFile(settings, target, problems);
   // Contradictions are judged only between values that could be read, or one mistake would be reported twice.
   if (problems.length === 0) problems.push(...contradictions(settings));
   if (problems.length > 0) throw new ConfigError(problems);
-  const { webhookSecretFile, operatorTokensFile, ...config } = settings;
-  return config;
+  for (const source of Object.values(FROM_FILES)) delete (settings as Partial<Settings>)[source];
+  return settings;
 }
 
-/** The configuration of this process; exits with the list of problems when it cannot be used. */
-export function processConfig(): Config {
+/**
+ * The configuration of the process that runs this command; ends it with the list of problems when it cannot be used,
+ * and with the help when that was asked for.
+ */
+export function processConfig(command: Command): Config {
+  readArguments(command, process.argv.slice(2));
+  return environmentConfig();
+}
+
+/** The same for a command that has arguments of its own. */
+export function environmentConfig(): Config {
+  return orExit(() => loadConfig(process.env));
+}
+
+/** What `read` returns; a ConfigError that it throws is printed and ends the process with EXIT_CONFIG. */
+export function orExit<T>(read: () => T): T {
   try {
-    return loadConfig(process.env);
+    return read();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
-    process.exit(78); // EX_CONFIG of sysexits.h: systemd is told not to restart on it
+    process.exit(EXIT_CONFIG);
   }
 }
 
@@ -163,20 +219,17 @@ function readSetting(one: Setting<unknown>, env: NodeJS.ProcessEnv, problems: st
   }
 }
 
-/** Secrets may come from a file (systemd credentials) instead of the environment. */
-function readSecretFile(
-  settings: Settings,
-  target: 'webhookSecrets' | 'operators',
-  source: 'webhookSecretFile' | 'operatorTokensFile',
-  problems: string[],
-): void {
+function readFile(settings: Settings, target: FromFile, problems: string[]): void {
+  const source = FROM_FILES[target];
   const file = settings[source];
   if (file === undefined) return;
-  const { env, parse } = SETTINGS[target];
+  const { env, parse, fallback } = SETTINGS[target];
   const fileEnv = SETTINGS[source].env;
-  if (isSet(settings[target])) problems.push(`${env} and ${fileEnv} are both set: remove one.`);
+  if (settings[target] !== fallback) problems.push(`${env} and ${fileEnv} are both set: remove one.`);
   try {
-    Object.assign(settings, { [target]: parse(readFileSync(file, 'utf8').trim()) });
+    const content = readFileSync(file, 'utf8').trim();
+    if (content === '') throw new Error('is empty');
+    Object.assign(settings, { [target]: parse(content) });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     problems.push(
@@ -223,37 +276,4 @@ function contradictions(settings: Settings): string[] {
     ],
   ];
   return rules.filter(([broken]) => broken).map(([, advice]) => advice);
-}
-
-const KNOWN = Object.values(SETTINGS).map((one) => one.env);
-
-/** A misspelt name would be ignored in silence, and with it perhaps a protection. */
-function unknownNames(env: NodeJS.ProcessEnv): string[] {
-  const strangers = Object.keys(env).filter((name) => !KNOWN.includes(name));
-  return strangers.flatMap((name) => {
-    const meant = KNOWN.find((known) => isTypo(name, known));
-    if (meant) return [`${name} is not a setting; did you mean ${meant}? Rename or remove it.`];
-    return name.startsWith('TDS_') ? [`${name} is not a setting: remove it.`] : [];
-  });
-}
-
-/** Short names are left alone: HOME is two letters from HOST. */
-function isTypo(name: string, known: string): boolean {
-  const tolerance = known.length >= 10 ? 2 : known.length >= 8 ? 1 : 0;
-  if (tolerance === 0 || Math.abs(name.length - known.length) > tolerance) return false;
-  return editDistance(name.toUpperCase(), known) <= tolerance;
-}
-
-/** Levenshtein: the fewest letters to add, drop or change. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= b.length; column++) {
-      const change = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
-      current.push(Math.min(change, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
-    }
-    previous = current;
-  }
-  return previous.at(-1) ?? 0;
 }

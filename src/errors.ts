@@ -7,15 +7,7 @@
 import { describeChain } from './errors/describe.ts';
 import { detailOf, type ErrorDetail } from './errors/detail.ts';
 import { httpStatus, retryAfterOf } from './errors/http.ts';
-import {
-  isClientTimeout,
-  isContention,
-  isDatabaseAway,
-  isLockTimeout,
-  isLostConnection,
-  isServerUnableToWrite,
-  sqlState,
-} from './errors/postgres.ts';
+import { isClientTimeout, isLostConnection, sqlState } from './errors/postgres.ts';
 import { attempt, chain, read, text } from './errors/read.ts';
 import { type ErrorTag, isPermanentByDefault, TaggedError, type Verdict } from './errors/tagged.ts';
 
@@ -71,11 +63,6 @@ export function classify(error: unknown, now = Date.now()): Classification {
     ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
     detail: detailOf(error),
   };
-}
-
-/** @deprecated Say which: it mixes a database that is away with statements that failed. Goes with its last caller. */
-export function isDatabaseWeather(error: unknown): boolean {
-  return [isDatabaseAway, isContention, isLockTimeout, isServerUnableToWrite].some((applies) => applies(error));
 }
 
 function firstOf<T>(links: unknown[], find: (link: unknown) => T | undefined): T | undefined {

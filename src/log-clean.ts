@@ -10,6 +10,9 @@ const SECRET_KEY = /(authorization|cookie|signature|token|secret|password|api[_-
 /** Credentials inside a URL: everything between `//` and `@`. */
 const URL_CREDENTIALS = /\/\/[^/\s:@]*:[^/\s@]*@/g;
 
+/** The part of an e-mail address before the `@`, wherever it stands: in a key, an id or a library's message. */
+const MAILBOX = /(?<![\w.+-])[\w.+-]+(?=@|%40)/g;
+
 /**
  * The properties of an error worth a line. A list of what stays, because PostgreSQL's `detail`, `where` and
  * `internalQuery` quote row values, and other libraries attach whole requests.
@@ -66,7 +69,12 @@ function cleanError(error: Error, depth: number, parents: object[]): Record<stri
 
 function cleanText(text: string): string {
   const cut = text.length > MAX_STRING ? `${text.slice(0, MAX_STRING)}… (${text.length} characters)` : text;
-  return cut.includes('//') ? cut.replace(URL_CREDENTIALS, `//${REDACTED}@`) : cut;
+  const withoutCredentials = cut.includes('//') ? cut.replace(URL_CREDENTIALS, `//${REDACTED}@`) : cut;
+  return mayHoldAddress(cut) ? withoutCredentials.replace(MAILBOX, REDACTED) : withoutCredentials;
+}
+
+function mayHoldAddress(text: string): boolean {
+  return text.includes('@') || text.includes('%40');
 }
 
 function property(object: object, key: string): unknown {

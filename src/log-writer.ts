@@ -13,8 +13,9 @@ export function droppedLogLines(): number {
 }
 
 /**
- * Writes lines at once, in order, so that the last line before a crash is not lost, yet never blocks: when the reader
- * of the pipe stands still, up to 1 MiB waits in memory and what exceeds it is dropped and counted.
+ * Writes lines at once, in order. Not pino's own sonic-boom: synchronous, it waits for a reader that stands still, and
+ * asynchronous, it loses the last lines before a crash. Here neither happens: when the reader of the pipe stands still,
+ * up to 1 MiB waits in memory, and what exceeds it is dropped and counted.
  */
 export class LineWriter {
   readonly #fd: number;

@@ -6,7 +6,7 @@
  * `component` stands at the top, everything else under `metadata`; the message is a constant, so that it can be counted.
  */
 import pino from 'pino';
-import { logsToJournal } from './config.ts';
+import { ConfigError, EXIT_CONFIG, logsToJournal } from './config.ts';
 import { cleanMetadata } from './log-clean.ts';
 import { LineWriter } from './log-writer.ts';
 
@@ -47,13 +47,18 @@ export function createLogger(service: string, level = 'info', options: LogOption
 }
 
 /**
- * Makes whatever escapes every catch the last line of the log, at level fatal, and ends the process with code 1.
- * Without this Node prints a stack of several lines to stderr, which journald stores at level info.
+ * Makes whatever escapes every catch the last line of the log, at level fatal, and ends the process: with EXIT_CONFIG
+ * when settings cannot be used, else with 1. Without this Node prints a stack of several lines to stderr, which
+ * journald stores at level info.
  * @param isContained says that an error is somebody's who has been told: then the process goes on
  */
 export function exitOnFatalErrors(log: Logger, isContained: (error: unknown) => boolean = () => false): void {
   const die = (message: string) => (error: unknown) => {
     if (isContained(error)) return;
+    if (error instanceof ConfigError) {
+      log.fatal({ component: 'process', problems: error.problems }, 'the configuration cannot be used');
+      process.exit(EXIT_CONFIG);
+    }
     log.fatal({ component: 'process', error }, message);
     process.exit(1);
   };

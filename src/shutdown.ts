@@ -9,6 +9,8 @@ export type Part = {
   start?(): Promise<unknown> | unknown;
   /** May be called after a failed or missing start; is called once. */
   stop?(): Promise<unknown> | unknown;
+  /** What a stop that takes long waits for, such as '3 events in hand'. */
+  waitsFor?(): string;
 };
 
 export type LifecycleOptions = {
@@ -18,6 +20,9 @@ export type LifecycleOptions = {
   /** What SIGHUP does: reload. Default: nothing, but it no longer kills. */
   onHangup?: () => Promise<unknown> | unknown;
 };
+
+/** An operator who stops a service wonders after this long whether it hangs. */
+const LONG_STOP_MS = 2000;
 
 /** Parts that were started together; see {@link runProcess} for the usual way to use it. */
 export class Lifecycle {
@@ -63,15 +68,25 @@ export class Lifecycle {
   }
 
   async #stopPart(part: Part): Promise<boolean> {
+    const explaining = setInterval(() => this.#explain(part), LONG_STOP_MS);
     try {
       await part.stop?.();
       return true;
     } catch (error) {
       this.#log.error({ component: 'process', part: part.name, error }, 'a part did not stop');
       return false;
+    } finally {
+      clearInterval(explaining);
     }
   }
+
+  #explain(part: Part): void {
+    this.#log.info({ component: 'process', part: part.name, waits_for: part.waitsFor?.() }, 'still stopping');
+  }
 }
+
+/** What a child of `npm start` sends once it has started. */
+export const READY = 'ready';
 
 /**
  * Runs a process made of these parts until SIGTERM or SIGINT, then ends it: exit code 0 after a clean stop, 1 when a
@@ -90,6 +105,7 @@ export async function runProcess(parts: Part[], options: LifecycleOptions): Prom
     log.fatal({ component: 'process', error }, 'start failed');
     process.exit(1);
   }
+  process.send?.(READY); // to `npm start`, which says that it is ready when all its processes are
   return lifecycle;
 }
 

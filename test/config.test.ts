@@ -112,6 +112,13 @@ t.test('a misspelt name is refused with the right one, and other programs are le
   );
 });
 
+t.test('a token that no header can carry refuses to start', async (t) => {
+  for (const token of ['twelve letters', 'zwölf-buchstaben', 'tab\there-12345']) {
+    t.match(problemsOf({ OPERATOR_TOKENS: `ann:operator:${token}` }), [/OPERATOR_TOKENS must have tokens of ASCII/]);
+    t.match(problemsOf({ ZOHO_WEBHOOK_TOKEN: token }), [/ZOHO_WEBHOOK_TOKEN must consist of ASCII/]);
+  }
+});
+
 t.test('alerts go to https on the public network only', async (t) => {
   t.strictSame(problemsOf({ ALERT_WEBHOOK_URL: 'https://hooks.example.com/T1' }), []);
   const refused = ['http://hooks.example.com', 'https://u:p@example.com', 'nonsense'];

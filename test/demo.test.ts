@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
@@ -25,7 +25,7 @@ function runDemo(settings: Record<string, string>): Promise<Ending> {
 const portOf = (url: string) => new URL(url).port;
 
 t.test('every sample is sent', async (t) => {
-  const bodies = demoDeliveries(new Date()).map(({ body }) => normal(body));
+  const bodies = demoDeliveries('10234695', new Date()).map(({ body }) => normal(body));
   for (const file of readdirSync(SAMPLES)) {
     const { comment, ...content } = JSON.parse(readFileSync(path.join(SAMPLES, file), 'utf8'));
     // A file with a comment holds several bodies: bytes as they are on the wire, or objects.
@@ -53,6 +53,7 @@ const settings: { title: string; given: Record<string, string> }[] = [
       ZOHO_WEBHOOK_SECRET: 'demo-secret-12345',
       OPERATOR_TOKENS: 'eve:viewer:demo-token-12345',
       BASE_PATH: '/tds',
+      ZOHO_ORGANIZATION_ID: '777',
     },
   },
 ];
@@ -75,6 +76,12 @@ for (const { title, given } of settings) {
     t.same(
       statuses.map(({ status }) => status),
       ['completed', 'dead_letter'],
+    );
+    const owners = await db.selectFrom('books_records').select('organization_id').distinct().execute();
+    t.same(
+      owners,
+      [{ organization_id: given.ZOHO_ORGANIZATION_ID ?? '10234695' }],
+      'every record has one organization',
     );
     const invoice = db.selectFrom('books_records').select('deleted_at').where('module', '=', 'invoice');
     t.equal((await invoice.execute()).filter(({ deleted_at }) => deleted_at === null).length, 1);
@@ -103,3 +110,22 @@ t.test('without a running system it says what to do', async (t) => {
   t.equal(code, 1);
   t.match(stderr, 'Nothing answers at http://127.0.0.1:1: run npm start in another terminal.');
 });
+
+const terminal = spawnSync('script', ['--version']);
+
+t.test(
+  'in a terminal it shows how far it is',
+  { skip: terminal.error ? 'script is not installed' : false },
+  async (t) => {
+    const { url } = await testDatabase(t);
+    const apiUrl = await startProcesses(t, { ...RETRY_AT_ONCE, RETRY_BASE_SECONDS: '1', DATABASE_URL: url });
+    const command = `'${process.execPath}' '${path.join(ROOT, 'demo/main.ts')}'`;
+    const env = { PATH: process.env.PATH, PORT: portOf(apiUrl), TERM: 'xterm' };
+    const shown = await new Promise<string>((resolve, reject) => {
+      execFile('script', ['-qec', command, '/dev/null'], { env }, (error, stdout) =>
+        error ? reject(error) : resolve(stdout),
+      );
+    });
+    t.match(shown, /\d+ of \d+ events are done; one has failed \d of 3 attempts and will be tried again \(\d+ s\)/);
+  },
+);

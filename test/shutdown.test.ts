@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import t from 'tap';
-import { Lifecycle, type Part } from '../src/shutdown.ts';
+import { Lifecycle, type Part, READY } from '../src/shutdown.ts';
 import { silentLog, waitFor } from './helper.ts';
 
 /** Parts that write down what happens to them. */
@@ -15,7 +15,7 @@ function recordingParts(names: string[], story: string[]): Part[] {
 }
 
 /** A process made of the given parts; `log` and `runProcess` are in reach of the script. */
-function runScript(parts: string, deadlineMs: number) {
+function runScript(parts: string, deadlineMs: number, ipc = false) {
   const module = (name: string) => JSON.stringify(path.join(import.meta.dirname, '../src', name));
   const script = `import { runProcess } from ${module('shutdown.ts')};
     import { createLogger } from ${module('log.ts')};
@@ -24,10 +24,10 @@ function runScript(parts: string, deadlineMs: number) {
     await runProcess([${parts}], { log, deadlineMs: ${deadlineMs}, onHangup: () => console.log('reloaded') });
     console.log('running');`;
   const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', ...(ipc ? ['ipc' as const] : [])],
   });
   const told = { output: '' };
-  child.stdout.on('data', (chunk) => {
+  child.stdout?.on('data', (chunk) => {
     told.output += chunk;
   });
   return { child, told };
@@ -83,4 +83,24 @@ t.test('a stop that never ends is cut off at the deadline, with code 1', async (
   child.kill('SIGTERM');
   t.strictSame(await closed, [1, null]);
   t.match(told.output, /stop took too long/);
+});
+
+t.test('a stop that takes long says again and again what it waits for', async (t) => {
+  const { child, told } = runScript(
+    `{ name: 'worker', stop: () => new Promise(() => {}), waitsFor: () => '3 events in hand' }`,
+    60_000,
+  );
+  t.teardown(() => child.kill('SIGKILL'));
+  await waitFor('the process to run', () => told.output.includes('running'));
+  child.kill('SIGTERM');
+  const explained = /"part":"worker","waits_for":"3 events in hand"\}.*still stopping/g;
+  await waitFor('two explanations', () => [...told.output.matchAll(explained)].length >= 2);
+});
+
+t.test('a parent process is told when all parts have started', async (t) => {
+  const { child, told } = runScript(`{ name: 'a', start: () => console.log('started') }`, 1000, true);
+  t.teardown(() => child.kill('SIGKILL'));
+  const [message] = await once(child, 'message');
+  t.equal(message, READY);
+  await waitFor('its output', () => told.output.includes('started'));
 });

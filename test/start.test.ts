@@ -20,25 +20,36 @@ type System = {
 };
 
 /** Runs `npm start` with a home of its own until it says that it is ready. */
-async function startSystem(t: Teardown, { home = temporaryHome(t), port = '0' } = {}): Promise<System> {
+async function startSystem(
+  t: Teardown,
+  { home = temporaryHome(t), port = '0', settings = {} }: { home?: string; port?: string; settings?: Settings } = {},
+): Promise<System> {
+  // Short leases: what a killed worker held is soon taken over.
+  const { launcher, output } = launch(t, { TDS_DATA_DIR: home, PORT: port, LEASE_SECONDS: '5', ...settings });
+  const url = await waitFor('the banner', () => bannerUrl(output(), launcher), START_TIMEOUT_MS);
+  return { launcher, url, home, port: new URL(url).port, output };
+}
+
+type Settings = Record<string, string>;
+
+/** Begins `npm start` with these settings. */
+function launch(t: Teardown, settings: Settings): Pick<System, 'launcher' | 'output'> {
   const { DATABASE_URL: _, ...env } = process.env;
   const launcher = spawn(process.execPath, [SCRIPT], {
-    // Short leases: what a killed worker held is soon taken over.
-    env: { ...env, TDS_DATA_DIR: home, PORT: port, DRAIN_SECONDS: '5', LEASE_SECONDS: '5' },
+    env: { ...env, PORT: '0', DRAIN_SECONDS: '5', ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.teardown(() => stopSystem(launcher));
   let output = '';
-  launcher.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+  launcher.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
     output += chunk;
   });
-  const url = await waitFor('the banner', () => bannerUrl(output, launcher), START_TIMEOUT_MS);
-  return { launcher, url, home, port: new URL(url).port, output: () => output };
+  return { launcher, output: () => output };
 }
 
 function bannerUrl(output: string, launcher: ChildProcess): string | undefined {
   if (launcher.exitCode !== null) throw new Error(`npm start ended with ${launcher.exitCode}:\n${output}`);
-  return /console {3}(http:\S+)\/dashboard\//.exec(output)?.[1];
+  return /console +(http:\S+)\/dashboard\//.exec(output)?.[1];
 }
 
 async function stopSystem(launcher: ChildProcess): Promise<void> {
@@ -103,9 +114,13 @@ t.test('an empty data folder becomes a healthy system that processes a webhook',
   t.equal((await fetch(`${system.url}/health`)).status, 200);
   const eventId = await sendWebhook(system, '9001');
   await waitFor('the event to be completed', () => isCompleted(system, eventId));
-  t.match(system.output(), /curl http\S+\/webhooks\/zoho-books/, 'the banner says how to send one');
+  t.match(system.output(), /curl http\S+\/webhooks\/zoho-books\/10234695\/invoice/, 'the banner says how to send one');
+  t.match(system.output(), /PORT=\d+ npm run demo/, 'and how to send samples');
   t.match(system.output(), /psql 'postgresql:\/\//, 'and how to look into the database');
   t.match(system.output(), /^api {4}\| \d\d:\d\d:\d\d /m, 'output is prefixed and readable');
+  t.match(system.output(), /organization +not set.*\(ZOHO_ORGANIZATION_ID\)/, 'settings that matter have a line');
+  t.match(system.output().split('Ctrl-C stops everything')[1], /Warnings\n.*ZOHO_WEBHOOK_SECRET/, 'warnings come last');
+  t.notMatch(system.output(), '\x1b', 'there is no colour in a pipe');
 });
 
 t.test('a child that is killed comes back', async (t) => {
@@ -170,4 +185,71 @@ t.test('a wrong setting ends the start with a sentence and without a restart loo
   const [code] = await once(launcher, 'exit');
   t.equal(code, 78);
   t.match(told, /PORT must be a whole number/);
+});
+
+t.test('a database that does not answer is named at once, without its password', async (t) => {
+  const DATABASE_URL = 'postgresql://tds:canary@127.0.0.1:1/books';
+  const { launcher, output } = launch(t, { DATABASE_URL });
+  const begun = Date.now();
+  await waitFor('what it waits for', () => /waiting for PostgreSQL/.test(output()));
+  t.comment(`told after ${Date.now() - begun} ms`);
+  t.match(output(), /waiting for PostgreSQL at 127\.0\.0\.1:1, database books \(DATABASE_URL\): connect ECONNREFUSED/);
+  launcher.kill('SIGINT');
+  t.strictSame(await once(launcher, 'exit'), [0, null]);
+  t.notMatch(output(), 'canary');
+});
+
+t.test('a data folder that cannot be used is named, last', async (t) => {
+  const file = path.join(temporaryHome(t), 'file');
+  fs.writeFileSync(file, '');
+  for (const [TDS_DATA_DIR, why] of [
+    [file, 'is a file (EEXIST)'],
+    [path.join(file, 'below'), 'lies below a file (ENOTDIR)'],
+  ] as const) {
+    const { launcher, output } = launch(t, { TDS_DATA_DIR });
+    t.strictSame(await once(launcher, 'close'), [1, null]);
+    const last = output().trim().split('\n').at(-1);
+    t.match(last, `start failed: TDS_DATA_DIR: ${TDS_DATA_DIR} ${why}: set it to a folder`);
+  }
+  t.ok(fs.existsSync(file), 'it is still there');
+});
+
+t.test('a port or an address that cannot be had is named', async (t) => {
+  const { launcher, output } = launch(t, {
+    HOST: '192.0.2.1',
+    OPERATOR_TOKENS: 'ann:viewer:ann-token-123',
+    ZOHO_WEBHOOK_SECRET: 'a-secret-of-24-characters',
+  });
+  t.strictSame(await once(launcher, 'close'), [1, null]);
+  t.match(output(), /start failed: HOST=192\.0\.2\.1 cannot be listened on \(EADDRNOTAVAIL\)/);
+});
+
+t.test('while the worker cannot start nothing says ready, and the mistake is the last thing said', async (t) => {
+  const HANDLERS_DIR = temporaryHome(t);
+  fs.writeFileSync(path.join(HANDLERS_DIR, 'ship.js'), 'export default {\n  eventTypes = [],\n};\n');
+  const { launcher, output } = launch(t, { HANDLERS_DIR, TDS_DATA_DIR: temporaryHome(t) });
+  t.strictSame(await once(launcher, 'close'), [78, null]);
+  t.notMatch(output(), 'TDS Core is ready');
+  t.match(output(), `HANDLERS_DIR: ${fs.realpathSync(HANDLERS_DIR)}/ship.js:2:3: `);
+  t.match(
+    output().split('tds    | stopped')[1],
+    /Warnings\n[\s\S]*ship\.js:2:3: [\s\S]*the worker cannot use its settings/,
+  );
+});
+
+t.test('a stop that takes long says what it waits for', async (t) => {
+  const HANDLERS_DIR = temporaryHome(t);
+  const body = 'await new Promise((resolve) => setTimeout(resolve, 4000));';
+  const file = `export default { eventTypes: ['invoice.*'], async handle() { ${body} } };`;
+  fs.writeFileSync(path.join(HANDLERS_DIR, 'slow.js'), file);
+  const system = await startSystem(t, { settings: { HANDLERS_DIR } });
+  await sendWebhook(system, '9005');
+  await waitFor('the event to be in hand', async () => {
+    const answer = await fetch(`${system.url}/dashboard/queue-stats`);
+    return /"processing":1/.test(JSON.stringify(await answer.json()));
+  });
+  const exited = once(system.launcher, 'exit');
+  system.launcher.kill('SIGINT');
+  t.strictSame(await exited, [0, null]);
+  t.match(system.output(), /tds {4}\| waiting for (api and )?worker to finish what they have begun, 15 s at most/);
 });

@@ -1,7 +1,10 @@
-import type { Handler } from '../../src/handlers/handler.ts';
+import { defineHandler } from 'tds-core';
 
-/** Fails `contact.demo_failure` until an operator retries its dead letter: something to retry. */
-export default {
+/**
+ * Fails every attempt at its events until an operator retries the dead letter they become. Nothing but `npm run demo`
+ * sends events of this type.
+ */
+export default defineHandler({
   eventTypes: ['contact.demo_failure'],
   async handle(event, { trx }) {
     const letter = await trx
@@ -9,6 +12,6 @@ export default {
       .select('retry_count')
       .where('id', '=', event.id)
       .executeTakeFirst();
-    if (!letter) throw new Error('this demo fails until you retry it');
+    if (!letter) throw new Error('demo: fails until an operator retries it');
   },
-} satisfies Omit<Handler, 'name'>;
+});

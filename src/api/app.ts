@@ -1,20 +1,27 @@
-import type { IncomingMessage } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import { localUrl } from './base-path.ts';
+import { limitBodies } from './body-budget.ts';
 import type { Api, Deps } from './deps.ts';
 import { authorize } from './plugins/auth.ts';
 import { limitConnections } from './plugins/connections.ts';
+import { refuseInfiniteNumbers } from './plugins/finite-numbers.ts';
 import { addHeaders, requestId } from './plugins/headers.ts';
+import { readJsonBodies } from './plugins/json-bodies.ts';
 import { answerProblems, sendProblem } from './plugins/problems.ts';
 import { logRequests } from './plugins/request-log.ts';
 import { watchRoutes } from './plugins/route-table.ts';
 import { answerSocketErrors } from './plugins/socket-errors.ts';
 import { describeApi, serveDocs } from './plugins/swagger.ts';
 import { consoleRoutes } from './routes/console.ts';
+import { activityRoutes } from './routes/dashboard-activity.ts';
 import { alertRoutes } from './routes/dashboard-alerts.ts';
+import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
 import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
 import { eventRoutes } from './routes/dashboard-events.ts';
+import { findEventRoutes } from './routes/dashboard-find-events.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
+import { whoamiRoutes } from './routes/dashboard-whoami.ts';
 import { healthRoutes } from './routes/health.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 
@@ -31,6 +38,9 @@ export async function buildApp(deps: Deps): Promise<Api> {
   addHeaders(api);
   logRequests(api, log);
   authorize(api, deps);
+  limitBodies(api);
+  readJsonBodies(api);
+  refuseInfiniteNumbers(api);
   answerProblems(api, log, allowedMethods);
   await describeApi(api, config.basePath);
 
@@ -40,6 +50,10 @@ export async function buildApp(deps: Deps): Promise<Api> {
   eventRoutes(api, deps);
   deadLetterRoutes(api, deps);
   alertRoutes(api, deps);
+  activityRoutes(api, deps);
+  deadLetterGroupRoutes(api, deps);
+  findEventRoutes(api, deps);
+  whoamiRoutes(api, deps);
   await consoleRoutes(api, deps);
   await serveDocs(api, config.basePath);
   return api;
@@ -65,7 +79,7 @@ function createInstance({ config, log }: Deps): Api {
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     genReqId: requestId,
-    rewriteUrl: (request) => localUrl(request, config.basePath),
+    rewriteUrl: ({ url = '/' }) => localUrl(url, config.basePath),
     // The default of 100 would answer 414 to an authentic delivery; no URL can be longer than Node's 16 kB of headers.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 16_384 },
     clientErrorHandler: answerSocketErrors(log),
@@ -74,18 +88,3 @@ function createInstance({ config, log }: Deps): Api {
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
 }
-
-/**
- * The path as the routes know it: without BASE_PATH, so that it works whether the proxy keeps the prefix or strips it,
- * and without the scheme and host that a request to a proxy carries (RFC 9112, 3.2.2).
- */
-function localUrl({ url = '/' }: IncomingMessage, basePath: string): string {
-  const path = url.replace(/^https?:\/\/[^/?]*/i, '').replace(LEFT_BY_ZOHO, '') || '/';
-  if (!basePath || !path.startsWith(basePath)) return path;
-  const rest = path.slice(basePath.length);
-  if (rest === '' || rest.startsWith('?')) return `/${rest}`;
-  return rest.startsWith('/') ? rest : path;
-}
-
-/** Zoho can leave these at the end of the configured URL. The look-behind keeps a URL of nothing but `&` linear. */
-const LEFT_BY_ZOHO = /(?<![?&])[?&]+$/;

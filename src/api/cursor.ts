@@ -1,19 +1,33 @@
-import type { Cursor } from '../queue/inspect.ts';
+import type { Position } from '../monitor/page.ts';
 import { Problem } from './problem.ts';
+import { UUID } from './schemas.ts';
 
-const TIMESTAMP = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00$/;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** The lists that have cursors: a cursor of one does not fit another. */
+export type List = 'events' | 'dead-letters';
+
+/** Raised whenever the meaning of what stands in a cursor changes, so that an old one is refused, not misread. */
+const VERSION = '2';
+
+/** As PostgreSQL prints a timestamptz in UTC. */
+const TIMESTAMP = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d{1,6})?\+00$/;
 
 /** The opaque text that continues a list after its last row. */
-export function encodeCursor({ at, id }: Cursor): string {
-  return Buffer.from(`${at} ${id}`).toString('base64url');
+export function encodeCursor(list: List, { at, id }: Position): string {
+  return Buffer.from([VERSION, list, at, id].join('|')).toString('base64url');
 }
 
-/** Reads what encodeCursor wrote; 400 for anything else. */
-export function decodeCursor(text: string | undefined): Cursor | undefined {
+/** Reads what encodeCursor wrote for the same list. Throws a 400 for anything else, impossible dates included. */
+export function decodeCursor(list: List, text: string | undefined): Position | undefined {
   if (text === undefined) return undefined;
-  const [day, time, id] = Buffer.from(text, 'base64url').toString('utf8').split(' ');
-  const at = `${day} ${time}`;
-  if (TIMESTAMP.test(at) && id !== undefined && UUID.test(id)) return { at, id };
-  throw new Problem(400, 'invalid_cursor', 'Send the X-Next-Cursor of an earlier answer unchanged, or no cursor.');
+  const [version, of, at = '', id = '', ...more] = Buffer.from(text, 'base64url').toString('utf8').split('|');
+  if (version === VERSION && of === list && isTime(at) && UUID.test(id) && more.length === 0) return { at, id };
+  const detail = 'Send the X-Next-Cursor of an earlier answer of this list unchanged, or no cursor.';
+  throw new Problem(400, 'invalid_cursor', detail);
+}
+
+/** JavaScript turns the 30th of February into the 2nd of March: only a time that stays as it is exists. */
+function isTime(text: string): boolean {
+  const [, day, time] = TIMESTAMP.exec(text) ?? [];
+  const milliseconds = Date.parse(`${day}T${time}Z`);
+  return !Number.isNaN(milliseconds) && new Date(milliseconds).toISOString().startsWith(`${day}T${time}.`);
 }

@@ -18,6 +18,8 @@ export type Deps = {
   /** The operators' pool: its own connections, so that a flood of webhooks cannot lock operators out. */
   db: Database;
   inbox: Pick<Inbox, 'accept'>;
+  /** What starts the processes again when they end; default: nothing does. */
+  supervisor?: 'systemd' | 'npm start' | 'none';
 };
 
 /** The Fastify instance with types read from the TypeBox schemas of each route. */

@@ -1,9 +1,10 @@
 /** The process tds-core-api: put everything together, listen, and on a signal stop without breaking a request. */
-import { describeConfig, processConfig } from '../config.ts';
+import { describeConfig, EXIT_CONFIG, processConfig } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { Inbox } from '../inbox/store.ts';
 import { createLogger, exitOnFatalErrors } from '../log.ts';
 import { alertsWithoutWorker } from '../monitor/alerts/stand-in.ts';
+import { OutageLog } from '../outage-log.ts';
 import { runProcess } from '../shutdown.ts';
 import { inheritedSocket, notifySystemd, pingSystemd } from '../systemd.ts';
 import { buildApp, type Deps } from './app.ts';
@@ -17,31 +18,33 @@ const OPERATORS_STATEMENT_TIMEOUT_MS = 5000;
 /** Beyond the drain: closing pools and telling systemd. */
 const STOP_MARGIN_MS = 5000;
 
-const config = processConfig();
+const config = processConfig('api');
 const log = createLogger('tds-core-api', config.logLevel);
 exitOnFatalErrors(log);
 const { databaseUrl: url } = config;
 if (!url) {
   process.stderr.write('DATABASE_URL is not set: set it, or use npm start, which brings a database.\n');
-  process.exit(78); // EX_CONFIG of sysexits.h
+  process.exit(EXIT_CONFIG);
 }
 // For what systemd tells this process; settings come from config.ts alone.
 const { env } = process;
 
+// Both pools lose the same server: one line for both.
+const outage = new OutageLog('database', log);
 const intake = openDatabase({
   url,
   max: INBOX_CONNECTIONS,
   applicationName: 'tds-core-api inbox',
   statementTimeoutMs: INTAKE_STATEMENT_TIMEOUT_MS,
   queryTimeoutMs: INTAKE_STATEMENT_TIMEOUT_MS + 500,
-  log,
+  outage,
 });
 const operators = openDatabase({
   url,
   max: config.poolSize + config.maxOverflow,
   applicationName: 'tds-core-api',
   statementTimeoutMs: OPERATORS_STATEMENT_TIMEOUT_MS,
-  log,
+  outage,
 });
 const inbox = new Inbox(intake.pool, log);
 const api = await buildApp({
@@ -49,6 +52,8 @@ const api = await buildApp({
   log,
   db: operators.db,
   inbox: config.crashAt === 'before_ack' ? fatal(inbox) : inbox,
+  // The launcher of `npm start` holds an IPC channel to its children; systemd sets NOTIFY_SOCKET (Type=notify).
+  supervisor: process.connected ? 'npm start' : env.NOTIFY_SOCKET ? 'systemd' : 'none',
 });
 const drainMs = config.drainSeconds * 1000;
 

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { classify, isContention, isDatabaseAway, isServerUnableToWrite } from '../errors.ts';
+import { describeInvalid, isInvalid } from './invalid.ts';
 
 /** An error answer as of RFC 9457: a stable `code` for programs, a `detail` that tells a person what to do. */
 export class Problem extends Error {
@@ -33,10 +34,11 @@ export function notFound(what: string, hint: string): Problem {
   return new Problem(404, 'not_found', `No ${what} has this id. ${hint}`);
 }
 
-const RETRY_AFTER_SECONDS = '5';
+const RETRY_AFTER_SECONDS = 5;
 
-export function unavailable(code: string, detail: string): Problem {
-  return new Problem(503, code, detail, { 'retry-after': RETRY_AFTER_SECONDS });
+/** 503: nothing was done, and the caller should come again after these seconds. */
+export function unavailable(code: string, detail: string, retryAfterSeconds = RETRY_AFTER_SECONDS): Problem {
+  return new Problem(503, code, detail, { 'retry-after': String(retryAfterSeconds) });
 }
 
 /**
@@ -46,20 +48,14 @@ export function unavailable(code: string, detail: string): Problem {
 export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (!(error instanceof Error)) return internalError();
-  const fromFramework = fromFastify(error);
-  if (fromFramework) return fromFramework;
-  if (MISSING_TABLE.has((error as FastifyFailure).code ?? '')) {
-    return unavailable('not_migrated', 'The database lacks tables of this version. Run npm run migrate.');
-  }
-  if (!isUnavailable(error)) return internalError();
-  return unavailable('database_unavailable', 'The database does not answer. Try again in a few seconds.');
+  return fromFastify(error) ?? fromDatabase(error) ?? internalError();
 }
 
 function internalError(): Problem {
   return new Problem(500, 'internal_error', 'Something failed on our side. Search the log for this request_id.');
 }
 
-type FastifyFailure = Error & { code?: string; statusCode?: number; validation?: unknown };
+type FastifyFailure = Error & { code?: string; statusCode?: number };
 
 const FASTIFY_CODES: Record<string, [status: number, code: string, detail: string]> = {
   FST_ERR_CTP_BODY_TOO_LARGE: [413, 'payload_too_large', 'The body is larger than this route accepts. Send less.'],
@@ -73,7 +69,7 @@ const FASTIFY_CODES: Record<string, [status: number, code: string, detail: strin
 };
 
 function fromFastify(error: FastifyFailure): Problem | undefined {
-  if (error.validation) return new Problem(400, 'invalid_request', `Correct the request: ${error.message}.`);
+  if (isInvalid(error)) return new Problem(400, 'invalid_request', describeInvalid(error));
   const known = FASTIFY_CODES[error.code ?? ''];
   if (known) return known[0] === 503 ? unavailable(known[1], known[2]) : new Problem(...known);
   const status = error.statusCode ?? 500;
@@ -81,11 +77,46 @@ function fromFastify(error: FastifyFailure): Problem | undefined {
   return new Problem(status, 'invalid_request', 'The request could not be understood.');
 }
 
-// undefined_table, undefined_column
-const MISSING_TABLE = new Set(['42P01', '42703']);
+// undefined_table, undefined_column, undefined_function
+const UNDEFINED = new Set(['42P01', '42703', '42883']);
+// invalid_authorization_specification, invalid_password, invalid_catalog_name, too many connections of a role
+const REFUSED_LOGIN = new Set(['28000', '28P01', '3D000']);
 
-/** InboxUnavailable: the webhook could not be committed. A statement time-out is as passing as a lost connection. */
-function isUnavailable(error: Error): boolean {
-  if (error.name === 'InboxUnavailable' || classify(error).tag === 'TimeoutError') return true;
-  return isDatabaseAway(error) || isContention(error) || isServerUnableToWrite(error);
+function fromDatabase(error: Error): Problem | undefined {
+  const { code = '' } = error as FastifyFailure;
+  if (isMissingFromSchema(error)) return notMigrated();
+  if (REFUSED_LOGIN.has(code)) {
+    return unavailable('database_refused', 'The database refuses the login of this service. Check DATABASE_URL.');
+  }
+  if (error.name === 'InboxUnavailable') return inboxUnavailable(error);
+  // A statement time-out is as passing as a lost connection.
+  return isPassing(error) ? databaseUnavailable() : undefined;
+}
+
+function isPassing(error: Error): boolean {
+  return (
+    [isDatabaseAway, isContention, isServerUnableToWrite].some((applies) => applies(error)) ||
+    classify(error).tag === 'TimeoutError'
+  );
+}
+
+/** The inbox knows best when to come again. */
+function inboxUnavailable(error: Error & { retryAfterSeconds?: unknown }): Problem {
+  const seconds = error.retryAfterSeconds;
+  return databaseUnavailable(typeof seconds === 'number' && seconds >= 1 ? Math.ceil(seconds) : undefined);
+}
+
+function databaseUnavailable(retryAfterSeconds?: number): Problem {
+  const detail = 'The database does not answer. Try again in a few seconds.';
+  return unavailable('database_unavailable', detail, retryAfterSeconds);
+}
+
+/** Whether a statement failed because the schema is not that of this release. */
+export function isMissingFromSchema(error: unknown): boolean {
+  return UNDEFINED.has((error as FastifyFailure | null)?.code ?? '');
+}
+
+/** What exactly is missing stands in the log and in /readyz. */
+export function notMigrated(): Problem {
+  return unavailable('not_migrated', 'The database does not have the tables of this release. See /readyz.');
 }

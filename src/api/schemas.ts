@@ -1,9 +1,15 @@
 import { type TSchema, Type } from 'typebox';
 
+/** A plain uuid; the format alone would let `urn:uuid:` pass, which PostgreSQL does not read. */
+export const UUID = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/;
+
+export const EXAMPLE_UUID = '0193a5e2-7b1c-7000-8000-3f6d2c9b1a04';
+
 export const Uuid = Type.String({
   format: 'uuid',
+  pattern: UUID.source,
   description: 'Ids are strings.',
-  examples: ['0193a5e2-7b1c-7000-8000-3f6d2c9b1a04'],
+  examples: [EXAMPLE_UUID],
 });
 
 /** A Date leaves as RFC 3339 text. */
@@ -22,9 +28,18 @@ export const MAX_LIMIT = 200;
 
 /** Every list takes these two. */
 export const Page = {
-  limit: Type.Integer({ minimum: 1, maximum: MAX_LIMIT, default: 50, description: `At most ${MAX_LIMIT}.` }),
+  limit: Type.Integer({
+    minimum: 1,
+    maximum: MAX_LIMIT,
+    default: 50,
+    description: `How many at once: 1 to ${MAX_LIMIT}. X-Total-Count of the answer says how many there are altogether.`,
+  }),
   cursor: Type.Optional(
-    Type.String({ maxLength: 200, description: 'Opaque: the X-Next-Cursor of the answer before.' }),
+    Type.String({
+      maxLength: 200,
+      description:
+        'Where to go on: the X-Next-Cursor of the answer before, unchanged. An answer without that header is the last.',
+    }),
   ),
 };
 

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Config } from '../config.ts';
-import { verifySignature, verifyToken } from '../inbox/signature.ts';
+import { isSignature, verifySignature, verifyToken } from '../inbox/signature.ts';
+import { Problem } from './problem.ts';
 
 export type Proof = {
   valid: boolean;
@@ -8,38 +9,68 @@ export type Proof = {
   by: string;
 };
 
+type ProofSettings = Pick<Config, 'webhookSecrets' | 'webhookToken' | 'webhookAuth'>;
+
+/** Whether deliveries are demanded to prove anything. Without a secret and a token only this machine may deliver. */
+export function demandsProof({ webhookSecrets, webhookToken }: ProofSettings): boolean {
+  return webhookSecrets.length > 0 || webhookToken.length > 0;
+}
+
+/**
+ * Whether the headers alone leave it possible that a delivery is authentic: asked before its body is read, so that
+ * somebody without a secret costs next to nothing.
+ */
+export function mayBeAuthentic(request: FastifyRequest, config: ProofSettings): boolean {
+  if (!demandsProof(config)) return true;
+  const signed = config.webhookSecrets.length > 0 && isSignature(signatureOf(request));
+  const token = matchingToken(request, config.webhookToken) >= 0;
+  return config.webhookAuth === 'both' ? signed && token : signed || token;
+}
+
 /**
  * Whether a delivery proves itself: by Zoho's signature over the raw body, by the shared-secret header, or, with
  * WEBHOOK_AUTH=both, by both. Nothing configured (allowed on loopback only): everything is valid.
  */
-export function proofOf(request: FastifyRequest, config: Config): Proof {
+export function proofOf(request: FastifyRequest, body: Buffer, config: ProofSettings): Proof {
   const { webhookSecrets, webhookToken, webhookAuth } = config;
-  if (webhookSecrets.length === 0 && webhookToken.length === 0) return { valid: true, by: 'nothing' };
-  const secret = matchingSecret(request, webhookSecrets);
+  if (!demandsProof(config)) return { valid: true, by: 'nothing' };
+  const secret = matchingSecret(request, body, webhookSecrets);
   const token = matchingToken(request, webhookToken);
   const valid = webhookAuth === 'both' ? secret >= 0 && token >= 0 : secret >= 0 || token >= 0;
   return { valid, by: secret >= 0 ? `secret_${secret + 1}` : `token_${token + 1}` };
 }
 
-function matchingSecret(request: FastifyRequest, secrets: string[]): number {
+function matchingSecret(request: FastifyRequest, body: Buffer, secrets: string[]): number {
   return verifySignature({
-    header: single(request.headers['x-zoho-webhook-signature']),
-    query: queryOf(request.url),
+    header: signatureOf(request),
+    query: queryOf(request),
     contentType: request.headers['content-type'] ?? '',
-    body: (request.body as Buffer | undefined) ?? Buffer.alloc(0),
+    body,
     secrets,
   });
 }
 
-function matchingToken(request: FastifyRequest, tokens: string[]): number {
-  return verifyToken(single(request.headers['x-zoho-webhook-token']), tokens);
+function signatureOf({ headers }: FastifyRequest): string | undefined {
+  return single(headers['x-zoho-webhook-signature']);
 }
 
-function queryOf(url: string): string {
+function matchingToken({ headers }: FastifyRequest, tokens: string[]): number {
+  return verifyToken(single(headers['x-zoho-webhook-token']), tokens);
+}
+
+/** The query string without its `?`; '' when there is none. */
+export function queryOf({ url }: FastifyRequest): string {
   const start = url.indexOf('?');
   return start < 0 ? '' : url.slice(start + 1);
 }
 
 function single(header: string | string[] | undefined): string | undefined {
   return Array.isArray(header) ? header[0] : header;
+}
+
+/** The same for a missing, a wrong and a truncated proof: an attacker learns nothing from it. */
+export function notAuthentic(request: FastifyRequest, bytes: number | undefined): Problem {
+  request.facts = { outcome: 'rejected', bytes };
+  const detail = 'The delivery does not prove that Zoho Books sent it. Compare its secret with ZOHO_WEBHOOK_SECRET.';
+  return new Problem(401, 'not_authentic', detail, { 'www-authenticate': 'ZohoSignature' });
 }

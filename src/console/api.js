@@ -6,8 +6,17 @@ const PATIENCE_MS = 8000;
 /** The API wants a token, or a better one. */
 export class SignInNeeded extends Error {}
 
-/** The API gave no usable answer: it is away, or the network is. */
+/** Nobody answered: the API is away, or the network is. */
 export class Away extends Error {}
+
+/** The API answered with a problem (RFC 9457): `status` and `code` for us, the message for people. */
+export class Refusal extends Error {
+  constructor(status, { detail, code } = {}) {
+    super(detail ?? `The API answered ${status}.`);
+    this.status = status;
+    this.code = code;
+  }
+}
 
 export function signIn(token) {
   sessionStorage.setItem(TOKEN, token);
@@ -21,28 +30,51 @@ export function isSignedIn() {
   return sessionStorage.getItem(TOKEN) !== null;
 }
 
+/** Reads a path once, because somebody did something. */
 export async function get(path) {
-  return parseExactly(await request('GET', path));
+  return parseExactly((await request('GET', path)).text);
+}
+
+/** Reads a path by the clock: the API's log has one line a minute for all of these. */
+export async function poll(path) {
+  return (await pollPage(path)).rows;
+}
+
+/** A page of a list, and the cursor that continues it; null at its end. */
+export async function pollPage(path) {
+  const { text, next } = await request('GET', path, { 'x-tds-poll': '1' });
+  return { rows: parseExactly(text), next };
 }
 
 export async function post(path) {
-  return parseExactly(await request('POST', path));
+  return parseExactly((await request('POST', path)).text);
 }
 
-async function request(method, path) {
+async function request(method, path, headers = {}) {
   const token = sessionStorage.getItem(TOKEN);
-  const headers = token === null ? {} : { authorization: `Bearer ${token}` };
-  const answer = await fetch(path, { method, headers, signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => null);
-  if (!answer || answer.status >= 502) throw new Away('No answer from the API');
-  if (answer.status === 401) throw new SignInNeeded('This token is not valid.');
-  const text = await answer.text();
-  if (!answer.ok) throw new Error(problemDetail(text) ?? `The API answered ${answer.status}.`);
-  return text;
+  if (token !== null) headers.authorization = `Bearer ${token}`;
+  try {
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    const answer = await fetch(path, { method, headers, signal });
+    return check(answer, await answer.text());
+  } catch (error) {
+    throw error instanceof SignInNeeded || error instanceof Refusal ? error : new Away('No answer from the API');
+  }
 }
 
-function problemDetail(text) {
+function check(answer, text) {
+  if (answer.status === 401) throw new SignInNeeded('This token is not valid.');
+  if (answer.ok) return { text, next: answer.headers.get('x-next-cursor') };
+  const problem = problemIn(text);
+  // A proxy in front of a missing API answers 502 to 504 without a problem of ours.
+  if (answer.status >= 502 && !problem) throw new Away('No answer from the API');
+  throw new Refusal(answer.status, problem);
+}
+
+function problemIn(text) {
   try {
-    return JSON.parse(text).detail;
+    const problem = JSON.parse(text);
+    return typeof problem.code === 'string' ? problem : undefined;
   } catch {
     return undefined;
   }

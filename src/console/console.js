@@ -1,139 +1,153 @@
-import { Away, get, isSignedIn, post, SignInNeeded, signIn, signOut } from './api.js';
-import { ageTimes } from './dom.js';
-import {
-  renderAlerts,
-  renderCounts,
-  renderDeadLetters,
-  renderEvents,
-  renderLastHour,
-  renderVerdict,
-} from './render.js';
-import { judge } from './verdict.js';
+import { act } from './actions.js';
+import { SignInNeeded } from './api.js';
+import { ask, askAnew, events, letters } from './ask.js';
+import { renderAlerts, renderCounts, renderFigures, renderVerdict } from './board.js';
+import { isRunning, retryGroup } from './bulk.js';
+import { $, ageTimes } from './dom.js';
+import { renderEvents } from './events.js';
+import { confirmRetry, renderGroups } from './groups.js';
+import { isHeld, onRelease } from './hold.js';
+import { renderDeadLetters } from './letters.js';
+import { go, place } from './place.js';
+import { renderActivity } from './plot.js';
+import { askForToken, caller, meet, onSignIn } from './session.js';
+import { judge, judgeFailure } from './verdict.js';
 
-/** The page's state and its clock: what is chosen, when the last answer came, when to ask again. */
+/** The page's clock: when to ask, what to draw, what follows from a click. */
 
 const REFRESH_MS = 5000;
-const DEAD_LETTERS = 20;
-const EVENTS = 50;
-const $ = (id) => document.getElementById(id);
+const SLOWEST_MS = 15_000;
+const HELD = 'The rows keep their places until the pointer moves.';
 
-let chosen = null;
+let latest = null;
 let answeredAt = null;
+let failures = 0;
 let timer;
 let latestRefresh = 0;
 
 async function refresh() {
   clearTimeout(timer);
   const mine = ++latestRefresh;
-  try {
-    const answers = await ask();
-    // A slower, older answer must not overwrite a newer one, such as that of another filter.
-    if (mine === latestRefresh) draw(answers);
-  } catch (error) {
-    if (mine === latestRefresh) explain(error);
-  }
-  if (mine === latestRefresh && !document.hidden && $('sign-in').hidden) timer = setTimeout(refresh, REFRESH_MS);
+  const answers = await meet()
+    .then(ask)
+    .catch((error) => ({ error }));
+  // A slower, older answer must not overwrite a newer one, such as that of another filter.
+  if (mine !== latestRefresh) return;
+  if (answers.error) explain(answers.error);
+  else accept(answers);
+  const pause = Math.min(REFRESH_MS * 2 ** failures, SLOWEST_MS);
+  if (!document.hidden && $('sign-in').hidden) timer = setTimeout(refresh, pause);
 }
 
-async function ask() {
-  const filter = chosen ? `&status_filter=${chosen}` : '';
-  const [metrics, letters, events, ready] = await Promise.all([
-    get('metrics'),
-    get(`dead-letter?limit=${DEAD_LETTERS}`),
-    get(`recent-events?limit=${EVENTS}${filter}`),
-    get('../readyz?verbose').catch(() => ({})),
-  ]);
-  return { metrics, letters, events, workers: ready.workers?.alive };
-}
-
-function draw({ metrics, letters, events, workers }) {
+function accept(answers) {
+  latest = answers;
   answeredAt = new Date();
+  failures = 0;
   $('board').hidden = false;
   $('sign-in').hidden = true;
-  $('sign-out').hidden = !isSignedIn();
-  $('stale').hidden = true;
   document.body.classList.remove('is-stale');
-  renderVerdict(judge(metrics, workers));
-  renderCounts(metrics.queue.by_status, chosen, choose);
-  renderLastHour(metrics);
-  renderAlerts(metrics, acknowledge);
-  renderDeadLetters(letters, metrics.queue.dead_letter_count, retry);
-  renderEvents(events, chosen);
-  $('freshness').textContent =
-    `As of ${answeredAt.toLocaleTimeString()}, refreshed every ${REFRESH_MS / 1000} seconds.`;
+  draw();
+}
+
+/** Draws the latest answers; while the page is held, only what cannot move a row. */
+function draw() {
+  if (!latest) return;
+  const { metrics, workers, activity, groups } = latest;
+  const { status, text } = place();
+  const me = caller();
+  const total = metrics.queue.dead_letter_count;
+  renderCounts(metrics.queue.by_status, status, choose);
+  $('freshness').textContent = isHeld() ? HELD : `As of ${clock()}, refreshed every ${REFRESH_MS / 1000} seconds.`;
+  if (isHeld()) return;
+  renderVerdict(judge(metrics, workers, me.supervisor));
+  renderFigures(metrics, workers);
+  renderAlerts(metrics, me, acknowledge);
+  renderActivity(activity);
+  renderGroups(groups, total, me, isRunning(), retryThese);
+  renderDeadLetters({ letters: latest.letters.rows, more: latest.letters.more, total, text }, me, retry);
+  renderEvents({ events: latest.events.rows, more: latest.events.more, status, text }, me, retryEvent);
   ageTimes();
 }
 
 function explain(error) {
   if (error instanceof SignInNeeded) return askForToken();
-  if ($('board').hidden)
-    $('stale').textContent =
-      error instanceof Away ? 'The API does not answer. Is tds-core-api running?' : error.message;
-  else
-    $('stale').textContent =
-      `No answer from the API since ${answeredAt.toLocaleTimeString()}. What you see is from then.`;
-  $('stale').hidden = false;
-  document.body.classList.toggle('is-stale', !$('board').hidden);
-}
-
-function askForToken() {
-  if (isSignedIn()) $('sign-in-hint').textContent = 'That token is not valid. Enter another one.';
-  signOut();
-  $('board').hidden = true;
-  $('sign-out').hidden = true;
-  $('sign-in').hidden = false;
-  $('token').focus();
-}
-
-function choose(status) {
-  chosen = status;
-  refresh();
-}
-
-function acknowledge(alert, clicked) {
-  return act(clicked, `alerts/${alert.id}/acknowledge`, `${alert.title}: acknowledged.`);
-}
-
-function retry(letter, clicked) {
-  return act(clicked, `dead-letter/${letter.id}/retry`, `${letter.event_type}: back in the queue.`);
-}
-
-/** One operator action: no double click, a word about the result, and fresh data at once. */
-async function act(clicked, path, done) {
-  clicked.disabled = true;
-  try {
-    await post(path);
-    say(done);
-  } catch (error) {
-    say(error.message, 'failed');
-    clicked.disabled = false;
-  }
-  await refresh();
-}
-
-let silence;
-function say(text, kind = 'done') {
-  clearTimeout(silence);
-  $('message').textContent = text;
-  $('message').dataset.kind = kind;
-  silence = setTimeout(() => {
-    $('message').textContent = '';
-  }, 6000);
-}
-
-$('sign-in').addEventListener('submit', (event) => {
-  event.preventDefault();
-  signIn($('token').value.trim());
-  $('token').value = '';
+  failures += 1;
   $('sign-in').hidden = true;
+  renderVerdict(judgeFailure(error, answeredAt && clock(), caller().supervisor));
+  document.body.classList.toggle('is-stale', answeredAt !== null);
+}
+
+function clock() {
+  return answeredAt.toLocaleTimeString();
+}
+
+async function choose(status) {
+  go({ status });
+  await showPlace();
+  if (!status) return;
+  const behavior = matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth';
+  $('events-title').focus({ preventScroll: true });
+  $('events-title').scrollIntoView({ behavior, block: 'start' });
+}
+
+/** After the address has changed: by a filter, a search, or the back button. */
+function showPlace() {
+  const { text } = place();
+  $('find').value = text;
+  $('clear-find').hidden = !text;
+  letters.shrink();
+  events.shrink();
+  return refresh();
+}
+
+async function acknowledge(alert, click) {
+  if (await act(click, `alerts/${alert.id}/acknowledge`, `${alert.title}: acknowledged.`)) refreshAnew();
+}
+
+async function retry(letter, click) {
+  if (await act(click, `dead-letter/${letter.id}/retry`, `${letter.event_type}: back in the queue.`)) refreshAnew();
+}
+
+/** An event and its dead letter have the same id. */
+function retryEvent(event, click) {
+  return retry(event, click);
+}
+
+async function retryThese(group) {
+  if (isRunning() || !(await confirmRetry(group))) return;
+  const over = retryGroup(group);
+  draw();
+  await over;
+  refreshAnew();
+}
+
+function refreshAnew() {
+  askAnew();
+  return refresh();
+}
+
+function more(list, pages) {
+  list.grow(pages);
   refresh();
-});
-$('sign-out').addEventListener('click', () => {
-  signOut();
-  location.reload();
-});
+}
+
+onRelease(draw);
+onSignIn(refresh);
 $('clear-filter').addEventListener('click', () => choose(null));
+$('more-events').addEventListener('click', () => more(events));
+$('more-letters').addEventListener('click', () => more(letters, place().text ? Number.POSITIVE_INFINITY : 1));
+$('find-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  go({ text: $('find').value.trim() });
+  showPlace();
+});
+$('clear-find').addEventListener('click', () => {
+  go({ text: '' });
+  $('find').focus();
+  showPlace();
+});
+addEventListener('popstate', showPlace);
 document.addEventListener('visibilitychange', () => {
   if (!document.hidden) refresh();
 });
-refresh();
+showPlace();

@@ -1,4 +1,7 @@
 /** Making and updating elements. Text only ever enters as text: whatever a payload says, it cannot become markup. */
+import { distance } from './format.js';
+
+export const $ = (id) => document.getElementById(id);
 
 /** An element with properties and children; strings become text nodes, null and false are left out. */
 export function element(tag, properties = {}, ...children) {
@@ -8,8 +11,22 @@ export function element(tag, properties = {}, ...children) {
     else if (name in node) node[name] = value;
     else node.setAttribute(name, value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== false));
+  node.append(...children.flat(Number.POSITIVE_INFINITY).filter(isShown));
   return node;
+}
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** An element of a drawing; its attributes are presentation attributes, never a style, which the policy forbids. */
+export function drawing(tag, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children.flat(Number.POSITIVE_INFINITY).filter(isShown));
+  return node;
+}
+
+function isShown(child) {
+  return child !== null && child !== undefined && child !== false;
 }
 
 const shown = new WeakMap();
@@ -35,6 +52,13 @@ export function button(label, key, onclick, extra = {}) {
   return node;
 }
 
+/** A word on a coloured ground; `kind` chooses the colour. */
+export function tag(kind, label) {
+  const node = element('span', { className: 'tag' }, label);
+  node.dataset.kind = kind;
+  return node;
+}
+
 /** A moment as distance from now; ageTimes() keeps it true. */
 export function time(iso) {
   const node = element('time', { dateTime: iso, title: new Date(iso).toLocaleString() });
@@ -44,25 +68,4 @@ export function time(iso) {
 
 export function ageTimes() {
   for (const node of document.querySelectorAll('time')) node.textContent = distance(node.dateTime);
-}
-
-const STEPS = [
-  [60, 'second', 1],
-  [3600, 'minute', 60],
-  [86_400, 'hour', 3600],
-  [Number.POSITIVE_INFINITY, 'day', 86_400],
-];
-const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
-
-function distance(iso) {
-  const seconds = Math.max(0, (Date.now() - Date.parse(iso)) / 1000);
-  const [, unit, size] = STEPS.find(([limit]) => seconds < limit);
-  return relative.format(-Math.floor(seconds / size), unit);
-}
-
-export const number = new Intl.NumberFormat('en').format;
-
-/** '1 event', '2,000 events'. */
-export function plural(count, noun) {
-  return `${number(count)} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
+import { OutageLog } from '../outage-log.ts';
 import type { Schema } from './schema.ts';
 
 export type Database = Kysely<Schema>;
@@ -24,6 +25,8 @@ export type DatabaseOptions = {
   /** We give up on a statement after this long, even when the server has vanished; default 10,000; 0: never. */
   queryTimeoutMs?: number;
   log?: Logger;
+  /** Told when the server goes away and comes back. Pools of one process share one; default: one of this pool's own. */
+  outage?: OutageLog;
 };
 
 export type OpenDatabase = { db: Database; pool: pg.Pool; close(): Promise<void> };
@@ -31,13 +34,18 @@ export type OpenDatabase = { db: Database; pool: pg.Pool; close(): Promise<void>
 const CONNECT_TIMEOUT_MS = 2000;
 const QUERY_TIMEOUT_MS = 10_000;
 
+/** How pg and pg-pool word these; they have no codes. */
+const POOL_USED_UP = 'timeout exceeded when trying to connect';
+const STATEMENT_GIVEN_UP = 'Query read timeout';
+
 /**
  * Opens a pool and a Kysely instance over it. Connects lazily: a server that is down shows at the first statement.
  * bigint and numeric arrive as strings (pg's default), because 16-digit ids and money do not fit a double.
  */
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
   const pool = new pg.Pool(poolConfig(options));
-  surviveLostConnections(pool, options.log);
+  const outage = options.outage ?? (options.log && new OutageLog('database', options.log));
+  surviveLostConnections(pool, outage);
   const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   return { db, pool, close: () => closeOnce(db, pool) };
 }
@@ -52,7 +60,9 @@ function poolConfig(options: DatabaseOptions): pg.PoolConfig {
     query_timeout: options.queryTimeoutMs ?? QUERY_TIMEOUT_MS,
     statement_timeout: options.statementTimeoutMs ?? 0,
     idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 0,
-    options: sessionSettings(options).map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`).join(' '),
+    options: sessionSettings(options)
+      .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
+      .join(' '),
   };
 }
 
@@ -71,33 +81,69 @@ function sessionSettings({ byIndex = false }: DatabaseOptions): [name: string, v
 
 /**
  * A connection that dies emits 'error' on its client (busy) or on the pool (idle); without listeners either kills the
- * process (node-postgres #2112). The statement itself rejects as well, so logging is all there is to do.
+ * process (node-postgres #2112). The statement itself rejects as well, so telling the outage log is all there is to do.
  */
-function surviveLostConnections(pool: pg.Pool, log: Logger | undefined): void {
-  const report = (error: Error) => log?.warn({ component: 'database', error }, 'database connection lost');
-  pool.on('error', report);
+function surviveLostConnections(pool: pg.Pool, outage: OutageLog | undefined): void {
+  const failed = (error: Error) => outage?.failed(error);
+  pool.on('error', failed);
   pool.on('connect', (client) => {
-    client.on('error', report);
-    destroyAfterTimeout(client);
+    outage?.recovered();
+    client.on('error', failed);
+    watchStatements(client, outage);
   });
+  watchConnecting(pool, failed);
+}
+
+type Callback = (error?: Error, ...rest: unknown[]) => void;
+
+/** Connections that cannot be made are told to nobody but the caller of `connect`, which is pg's own `pool.query` too. */
+function watchConnecting(pool: pg.Pool, failed: (error: Error) => void): void {
+  const connect = pool.connect.bind(pool) as (callback?: Callback) => Promise<pg.PoolClient> | undefined;
+  // A pool that is used up is no outage: its connections work.
+  const report = (error: Error) => error.message !== POOL_USED_UP && failed(error);
+  const watched = (callback?: Callback) => {
+    if (callback === undefined) return connect()?.catch((error: Error) => raise(error, report));
+    return connect(before(callback, (error) => error && report(error)));
+  };
+  pool.connect = watched as typeof pool.connect;
+}
+
+function raise(error: Error, report: (error: Error) => unknown): never {
+  report(error);
+  throw error;
 }
 
 /**
  * After 'Query read timeout' the client still waits for the old answer and every later statement queues behind it
  * (node-postgres #3399), yet Kysely returns it to the pool as if healthy. A client that is ending is not taken back.
+ * Any other answer, also an error about the statement, proves that the server is there.
  */
-function destroyAfterTimeout(client: pg.PoolClient): void {
+function watchStatements(client: pg.PoolClient, outage: OutageLog | undefined): void {
   const query = client.query.bind(client) as (...args: unknown[]) => unknown;
-  const guarded = (...args: unknown[]) => {
+  const answered = (error?: Error | null) => {
+    if (error?.message === STATEMENT_GIVEN_UP) void (client as unknown as pg.Client).end();
+    else if (!error || isAboutStatement(error)) outage?.recovered();
+  };
+  const watched = (...args: unknown[]) => {
+    const callback = args.at(-1);
+    if (typeof callback === 'function') return query(...args.slice(0, -1), before(callback as Callback, answered));
     const result = query(...args);
-    if (result instanceof Promise) result.catch((error: Error) => dropIfTimedOut(client, error));
+    if (result instanceof Promise) result.then(() => answered(), answered);
     return result;
   };
-  client.query = guarded as typeof client.query;
+  client.query = watched as typeof client.query;
 }
 
-function dropIfTimedOut(client: pg.PoolClient, error: Error): void {
-  if (error.message === 'Query read timeout') void (client as unknown as pg.Client).end();
+/** An error of the server's that does not end the session: class 57P is a server that stops or is not up yet. */
+function isAboutStatement(error: Error): boolean {
+  return error instanceof pg.DatabaseError && !error.code?.startsWith('57P');
+}
+
+function before(callback: Callback, first: (error?: Error) => void): Callback {
+  return (error, ...rest) => {
+    first(error);
+    callback(error, ...rest);
+  };
 }
 
 async function closeOnce(db: Database, pool: pg.Pool): Promise<void> {

@@ -46,7 +46,8 @@ function makePrivate(dir: string): string {
   const { uid: self = process.getuid?.(), gid } = IDENTITY;
   const found = fs.lstatSync(dir); // a symbolic link in a shared directory leads to where its owner wants us
   const ours = found.isDirectory() && (found.uid === self || found.uid === process.getuid?.());
-  if (!ours) throw new Error(`${dir} belongs to another user (uid ${found.uid}): remove it or set TDS_DATA_DIR`);
+  if (!ours)
+    throw new Error(`${dir} belongs to another user (uid ${found.uid}): set TDS_DATA_DIR to a folder of your own`);
   if (self !== undefined && gid !== undefined) fs.chownSync(dir, self, gid);
   return dir;
 }

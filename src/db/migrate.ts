@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
+import pg from 'pg';
 import { processConfig } from '../config.ts';
 import { isContention, isDatabaseAway, isLockTimeout, isServerUnableToWrite } from '../errors.ts';
 import { type Database, openDatabase } from './database.ts';
@@ -18,6 +19,8 @@ const MIGRATION_LOCK_TABLE = 'tds_migration_lock';
 const LOCK_TIMEOUT = '2s';
 const RETRY_MS = 500;
 const GIVE_UP_MS = 60_000;
+const TELL_AFTER_MS = 1000;
+const TELL_AGAIN_MS = 10_000;
 
 type Migrations = Record<string, Migration>;
 
@@ -30,9 +33,9 @@ export async function migrateToLatest(db: Database): Promise<string[]> {
   return patiently(() => db.connection().execute((connection) => migrate(connection, files)));
 }
 
-/** Repeats a piece of database work while the database, not the work, is to blame; at most a minute. */
-async function patiently<T>(work: () => Promise<T>): Promise<T> {
-  const giveUpAt = Date.now() + GIVE_UP_MS;
+/** Repeats a piece of database work while the database, not the work, is to blame; a minute unless told otherwise. */
+async function patiently<T>(work: () => Promise<T>, patienceMs = GIVE_UP_MS): Promise<T> {
+  const giveUpAt = Date.now() + patienceMs;
   for (;;) {
     try {
       return await work();
@@ -89,29 +92,81 @@ async function appliedByNewerRelease(db: Database, files: Migrations): Promise<M
   return Object.fromEntries(newer.map(({ name }) => [name, { up: async () => undefined }]));
 }
 
+export type PrepareOptions = {
+  /** Production: refuse a server that could lose what it committed. */
+  strict: boolean;
+  report: (sentence: string) => void;
+  warn?: (sentence: string) => void;
+  /** How long to wait for a server that does not answer; default a minute. */
+  patienceMs?: number;
+};
+
 /**
- * Checks the server at a URL and brings its schema up to date, telling `report` in sentences what was done. `strict`
- * (production) refuses a server that could lose what it committed.
+ * Checks the server at a URL and brings its schema up to date, telling `report` in sentences what was done and, after
+ * a second, what it waits for.
+ * @throws Error that names DATABASE_URL when no server answers in time or it lets us not in
  */
-export async function prepareDatabase(
-  url: string,
-  options: { strict: boolean; report: (sentence: string) => void },
-): Promise<void> {
+export async function prepareDatabase(url: string, options: PrepareOptions): Promise<void> {
+  const { report, warn = (warning) => report(`warning: ${warning}`) } = options;
   const { db, close } = openDatabase({ url, max: 1, applicationName: 'tds-migrate', queryTimeoutMs: 0 });
   try {
-    const warnings = await patiently(() => checkServer(db, options));
-    for (const warning of warnings) options.report(`warning: ${warning}`);
+    for (const warning of await whenItAnswers(url, options, () => checkServer(db, options))) warn(warning);
     const applied = await migrateToLatest(db);
-    for (const name of applied) options.report(`applied ${name}`);
-    options.report('the schema is current');
+    for (const name of applied) report(`applied ${name}`);
+    report('the schema is current');
   } finally {
     await close();
   }
 }
 
+/** Repeats the first question to a server until it is answered, and says meanwhile which server it is and why not. */
+async function whenItAnswers<T>(url: string, options: PrepareOptions, ask: () => Promise<T>): Promise<T> {
+  const { report, patienceMs = GIVE_UP_MS } = options;
+  const server = nameOf(url);
+  let reason = 'no answer yet';
+  const tell = () => report(`waiting for PostgreSQL at ${server} (DATABASE_URL): ${reason}`);
+  const timers = [setTimeout(tell, TELL_AFTER_MS), setInterval(tell, TELL_AGAIN_MS)];
+  const asking = async () => {
+    try {
+      return await ask();
+    } catch (error) {
+      reason = shortly(error);
+      throw error;
+    }
+  };
+  try {
+    return await patiently(asking, patienceMs);
+  } catch (error) {
+    throw named(error, server, patienceMs);
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+  }
+}
+
+/** Host, port and database of a URL, without user and password; of a Unix socket its directory. */
+function nameOf(url: string): string {
+  const { host, port, database } = new pg.Client({ connectionString: url });
+  return host.startsWith('/') ? `${host}, database ${database}` : `${host}:${port}, database ${database}`;
+}
+
+function shortly(error: unknown): string {
+  const { message, code } = error as { message?: string; code?: string };
+  return message || code || 'no reason given'; // of several addresses that all refuse, Node gives only the code
+}
+
+function named(error: unknown, server: string, patienceMs: number): unknown {
+  const reason = shortly(error);
+  if (willPass(error)) {
+    const waited = `no PostgreSQL answered at ${server} within ${Math.round(patienceMs / 1000)} s (${reason})`;
+    return new Error(`${waited}: start it, or correct DATABASE_URL`, { cause: error });
+  }
+  const refused = error instanceof pg.DatabaseError || (error as NodeJS.ErrnoException).syscall !== undefined;
+  return refused ? new Error(`PostgreSQL at ${server}: ${reason}: correct DATABASE_URL`, { cause: error }) : error;
+}
+
 /** `npm run migrate`: exit code 0 when the schema is current. */
 async function main(): Promise<void> {
-  const { databaseUrl, nodeEnv } = processConfig();
+  const { databaseUrl, nodeEnv } = processConfig('migrate');
   if (!databaseUrl)
     throw new Error('DATABASE_URL is not set: set it, or use npm start, which brings its own PostgreSQL');
   await prepareDatabase(databaseUrl, { strict: nodeEnv === 'production', report: console.log });

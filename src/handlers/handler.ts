@@ -1,13 +1,38 @@
+/** What the author of a handler works with: `import { defineHandler, sql, TaggedError } from 'tds-core'`. */
 import type { Transaction } from 'kysely';
 import type { Schema } from '../db/schema.ts';
 import type { Logger } from '../log.ts';
 import type { ClaimedEvent } from '../queue/event.ts';
 import type { RateLimit } from '../queue/rate-limit.ts';
 
+export { sql } from 'kysely';
+export { type ErrorTag, TaggedError } from '../errors.ts';
+
 export type QueuedEvent = ClaimedEvent;
 
+/** The part of an event that handlers see. Lease and claim belong to the worker. */
+export type HandlerEvent = Pick<
+  ClaimedEvent,
+  | 'id'
+  | 'organizationId'
+  | 'eventType'
+  | 'module'
+  | 'action'
+  | 'entityId'
+  | 'version'
+  | 'payload'
+  | 'payloadText'
+  | 'attempt'
+  | 'receivedAt'
+  | 'source'
+  | 'idempotencyKey'
+>;
+
 export type HandlerContext = {
-  /** What is written through it commits together with the event's completion, or not at all. */
+  /**
+   * What is written through it commits together with the event's completion, or not at all. It knows the tables of
+   * TDS Core; `ctx.trx.withTables<YourTables>()` adds your own.
+   */
   trx: Transaction<Schema>;
   /** Aborts at the time-out, when the lease is lost and when the worker has to stop. Pass it to fetch. */
   signal: AbortSignal;
@@ -21,8 +46,8 @@ export type HandlerContext = {
 export type Handler = {
   name: string;
   /** 'invoice.updated', 'invoice.*' or '*'. */
-  eventTypes: string[];
-  /** Default 30,000. */
+  eventTypes: readonly string[];
+  /** Milliseconds, 1 to 86,400,000 (a day). Default 30,000. */
   timeoutMs?: number;
   /**
    * At most `max` calls in `durationMs`, of all workers together. Events beyond it wait, at no cost of an attempt. A
@@ -30,12 +55,21 @@ export type Handler = {
    */
   rateLimit?: RateLimit;
   /** One event at a time. */
-  handle?(event: QueuedEvent, context: HandlerContext): Promise<unknown>;
+  handle?(event: HandlerEvent, context: HandlerContext): Promise<unknown>;
   /**
-   * A set at a time, in order of arrival; one transaction for all. May return an outcome per queue id, such as
+   * A set at a time, in order of arrival; one transaction for all. May return an outcome per event id, such as
    * 'applied' or 'superseded', for the log. If the set fails it comes again in halves, until the culprit is alone.
+   * With it, `handle` is not called.
    */
-  handleBatch?(events: QueuedEvent[], context: HandlerContext): Promise<Map<string, string> | undefined>;
+  handleBatch?(events: HandlerEvent[], context: HandlerContext): Promise<Map<string, string> | undefined>;
 };
+
+/** A handler as its file exports it: without a name it takes that of the file. */
+export type HandlerDefinition = Omit<Handler, 'name'> & { name?: string };
+
+/** Returns the handler unchanged; it is there for the types. `export default defineHandler({ … })`. */
+export function defineHandler(handler: HandlerDefinition): HandlerDefinition {
+  return handler;
+}
 
 export const DEFAULT_TIMEOUT_MS = 30_000;

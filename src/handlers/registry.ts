@@ -1,6 +1,4 @@
-import { readdir } from 'node:fs/promises';
-import path from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { matches } from './event-types.ts';
 import type { Handler } from './handler.ts';
 
 /** The handlers of this worker, and which of them an event concerns. */
@@ -11,7 +9,10 @@ export class Registry {
   readonly anyLimited: boolean;
   readonly #byType = new Map<string, readonly Handler[]>();
 
+  /** @throws Error when two handlers share a name: logs, rate limits and time-outs go by it */
   constructor(handlers: readonly Handler[]) {
+    const twice = handlers.find(({ name }, index) => handlers.findIndex((other) => other.name === name) < index);
+    if (twice) throw new Error(`two handlers are named ${twice.name}: rename one`);
     this.handlers = handlers;
     this.allTakeSets = handlers.every(takesSets);
     this.anyLimited = handlers.some((handler) => handler.rateLimit !== undefined);
@@ -34,46 +35,3 @@ export class Registry {
 }
 
 const takesSets = (handler: Handler) => handler.handleBatch !== undefined;
-
-function matches(pattern: string, eventType: string): boolean {
-  if (pattern === '*') return true;
-  return pattern.endsWith('.*') ? eventType.startsWith(pattern.slice(0, -1)) : pattern === eventType;
-}
-
-/**
- * Loads the user's handlers: every `.ts`, `.js` and `.mjs` file of the folder, in the order of their names.
- * @throws Error that names each file that is no handler and says what is wrong with it
- */
-export async function loadHandlers(directory: string): Promise<Handler[]> {
-  const files = (await readdir(directory))
-    .filter((file) => /\.(ts|js|mjs)$/.test(file) && !file.endsWith('.d.ts'))
-    .sort();
-  const loaded = await Promise.allSettled(files.map((file) => loadHandler(path.resolve(directory, file))));
-  const problems = loaded.flatMap((result) => (result.status === 'rejected' ? [String(result.reason.message)] : []));
-  if (problems.length > 0) throw new Error(`HANDLERS_DIR: ${problems.join('; ')}`);
-  return loaded.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-}
-
-async function loadHandler(file: string): Promise<Handler> {
-  const name = path.basename(file, path.extname(file));
-  const module = await import(pathToFileURL(file).href).catch((error: Error) => {
-    throw new Error(`${file} cannot be loaded: ${error.message}`);
-  });
-  const handler = module.default as Partial<Handler> | undefined;
-  const problem = whatIsWrong(handler);
-  if (problem) throw new Error(`${file} ${problem}`);
-  return Object.assign(Object.create(handler as object), { name: handler?.name ?? name }) as Handler;
-}
-
-function whatIsWrong(handler: Partial<Handler> | undefined): string | undefined {
-  if (typeof handler !== 'object' || handler === null) return 'has no default export with eventTypes and handle()';
-  const { eventTypes, timeoutMs, rateLimit, handle, handleBatch } = handler;
-  const isPattern = (type: unknown) => typeof type === 'string' && /^(\*|[\w-]+\.(\*|[\w-]+))$/.test(type);
-  if (!Array.isArray(eventTypes) || eventTypes.length === 0 || !eventTypes.every(isPattern))
-    return "needs eventTypes such as ['invoice.updated'], ['invoice.*'] or ['*']";
-  if (typeof handle !== 'function' && typeof handleBatch !== 'function') return 'needs a function handle(event, ctx)';
-  if (timeoutMs !== undefined && !(timeoutMs > 0)) return 'needs a timeoutMs above 0';
-  if (rateLimit !== undefined && !(rateLimit?.max >= 1 && rateLimit.durationMs >= 1))
-    return 'needs a rateLimit such as { max: 100, durationMs: 60_000 }';
-  return undefined;
-}

@@ -1,7 +1,7 @@
 /** `npm run adopt-organization -- <organization_id> [--dry-run]`: gives a name to what arrived without one. */
 import { parseArgs } from 'node:util';
 import { type RawBuilder, sql } from 'kysely';
-import { processConfig } from '../config.ts';
+import { environmentConfig } from '../config.ts';
 import { type Database, openDatabase } from '../db/database.ts';
 import { foldInto } from '../handlers/mirror-fold.ts';
 import { usableId } from './ids.ts';
@@ -158,7 +158,7 @@ async function main(args: string[]): Promise<void> {
   if (values.help) return console.log(USAGE);
   const organizationId = positionals.length === 1 ? usableId(positionals[0] ?? '') : null;
   if (organizationId === null || organizationId === UNNAMED_ORGANIZATION) throw new Error(USAGE);
-  const { databaseUrl } = processConfig();
+  const { databaseUrl } = environmentConfig();
   if (!databaseUrl) throw new Error('DATABASE_URL is not set: give it the URL that npm start prints');
   const { db, close } = openDatabase({ url: databaseUrl, max: 1, applicationName: 'tds-adopt', queryTimeoutMs: 0 });
   try {

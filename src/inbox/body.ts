@@ -7,6 +7,9 @@ export const transportKeys: readonly string[] = ['JSONString', 'payload', 'data'
 /** No form of Zoho's has a hundred; for a megabyte of `a&a&a` URLSearchParams takes six seconds. */
 const MAX_FORM_FIELDS = 1000;
 
+/** Longest body of a check call, in bytes. */
+export const LONGEST_CHECK_CALL = 256;
+
 const FORM = /^\s*application\/x-www-form-urlencoded\s*(;|$)/i;
 const CHECK_CALL = /^\s*\{\s*"(?:payload|JSONString)"\s*:\s*"\s*"\s*\}\s*$/;
 
@@ -17,7 +20,7 @@ export function isForm(contentType: string): boolean {
 
 /** The fields of a form, decoded, in the order sent; null when there are more than anybody would send. */
 export function formFields(text: string): [name: string, value: string][] | null {
-  return countsBeyond(MAX_FORM_FIELDS, '&', text) ? null : [...new URLSearchParams(text)];
+  return hasMoreThan(MAX_FORM_FIELDS, '&', text) ? null : [...new URLSearchParams(text)];
 }
 
 /**
@@ -34,7 +37,17 @@ export function bodyText(body: Buffer, contentType: string): string {
 
 /** Whether this is the empty call Zoho makes when a webhook is saved: `payload=` or `{"payload": ""}`. */
 export function isCheckCall(text: string): boolean {
-  return CHECK_CALL.test(text);
+  return text.length <= LONGEST_CHECK_CALL && CHECK_CALL.test(text);
+}
+
+/** The same of the bytes of a body; longer ones are not even decoded, because the call carries no proof. */
+export function isCheckCallBody(body: Buffer, contentType: string): boolean {
+  if (body.length > LONGEST_CHECK_CALL) return false;
+  try {
+    return isCheckCall(bodyText(body, contentType));
+  } catch {
+    return false; // no text at all
+  }
 }
 
 function withoutByteOrderMark(text: string): string {
@@ -49,7 +62,8 @@ function formAsJson(text: string): string {
   return JSON.stringify(Object.fromEntries(fields));
 }
 
-function countsBeyond(limit: number, character: string, text: string): boolean {
+/** Whether a character occurs more than `limit` times; stops looking as soon as it does. */
+export function hasMoreThan(limit: number, character: string, text: string): boolean {
   let at = -1;
   for (let count = 0; count <= limit; count++) {
     at = text.indexOf(character, at + 1);

@@ -1,4 +1,4 @@
-import { memberSource, scan } from './scan.ts';
+import { indexMembers, type MemberIndex, scan } from './scan.ts';
 import { Unusable } from './unusable.ts';
 
 /** Real records have some 200 fields; a body is refused beyond this, before a parser spends time on it. */
@@ -10,6 +10,8 @@ export type JsonObject = {
   fields: Record<string, unknown>;
   /** Scan.members of `text`, where a scan has been made already. */
   members?: readonly number[];
+  /** Made at the first look-up; an object may hold thousands of keys that are asked for one after the other. */
+  index?: MemberIndex;
   needsSanitising: boolean;
 };
 
@@ -30,7 +32,9 @@ export function readObject(untrimmed: string): JsonObject {
 
 /** The source text of one member's value, digit for digit; undefined when the object has no such member. */
 export function sourceOf(object: JsonObject, key: string): string | undefined {
-  return memberSource(object.text, object.members ?? scan(object.text).members, key);
+  object.index ??= indexMembers(object.text, object.members ?? scan(object.text).members);
+  const at = object.index.get(key);
+  return at && object.text.slice(...at).trim();
 }
 
 /** Whether a value is a JSON object: no array, no null. */

@@ -3,6 +3,7 @@ import { type BodyEvent, chooseAction, explicitAction, readAction, readBodyEvent
 import { bodyText, isCheckCall } from './body.ts';
 import { idIn, MAX_ID_LENGTH, recordId, usableId } from './ids.ts';
 import { type JsonObject, readObject } from './json-object.ts';
+import { withoutLeftovers } from './leftovers.ts';
 import { ownIdFieldNamedAfter } from './owner.ts';
 import { sanitise } from './scan.ts';
 import { showableName, Unusable } from './unusable.ts';
@@ -87,7 +88,7 @@ export function parseDelivery(request: DeliveryInput): Parsed {
 function withCleanSegments(input: DeliveryInput): DeliveryInput {
   const clean = (segment = '') => {
     if (segment.length > MAX_ID_LENGTH) return segment.slice(0, MAX_ID_LENGTH + 1);
-    return segment.replace(/[?&]+$/, '') || undefined;
+    return withoutLeftovers(segment) || undefined;
   };
   const { organizationId, module, action } = input;
   return { ...input, organizationId: clean(organizationId), module: clean(module), action: clean(action) };

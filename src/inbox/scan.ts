@@ -66,17 +66,27 @@ export function scan(text: string): Scan {
   return found;
 }
 
+/** Where in its source text the value of each member of an object stands: start and end. */
+export type MemberIndex = ReadonlyMap<string, readonly [start: number, end: number]>;
+
 /**
- * The source text of a top-level member's value, digit for digit, or undefined. Where a key is repeated the last one
- * wins, as in JSON.parse and jsonb. `text` must be an object that JSON.parse accepted.
+ * Indexes what `scan` found, so that any number of members can be looked up in linear time altogether. Where a key is
+ * repeated the last one wins, as in JSON.parse and jsonb. `text` must be an object that JSON.parse accepted.
  */
-export function memberSource(text: string, members: readonly number[], key: string): string | undefined {
-  for (let i = members.length - 4; i >= 0; i -= 4) {
+export function indexMembers(text: string, members: readonly number[]): MemberIndex {
+  const index = new Map<string, readonly [number, number]>();
+  for (let i = 0; i + 3 < members.length; i += 4) {
     const source = text.slice(members[i], members[i + 1]);
     const name = source.includes('\\') ? JSON.parse(source) : source.slice(1, -1);
-    if (name === key) return text.slice(members[i + 2], members[i + 3]).trim();
+    index.set(name, [members[i + 2] ?? 0, members[i + 3] ?? 0]);
   }
-  return undefined;
+  return index;
+}
+
+/** The source text of one member's value, digit for digit, or undefined; for more than one, index them. */
+export function memberSource(text: string, members: readonly number[], key: string): string | undefined {
+  const at = indexMembers(text, members).get(key);
+  return at && text.slice(...at).trim();
 }
 
 /** JSON text that jsonb accepts: `\u0000` and unpaired surrogates, escaped or raw, become U+FFFD; all else is kept. */

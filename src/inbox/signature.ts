@@ -1,5 +1,5 @@
 import { createHmac, hash, timingSafeEqual } from 'node:crypto';
-import { formFields, isForm } from './body.ts';
+import { formFields, hasMoreThan, isForm } from './body.ts';
 
 export type SignedRequest = {
   /** Value of X-Zoho-Webhook-Signature. */
@@ -16,6 +16,13 @@ export type SignedRequest = {
 type Pair = readonly [key: string, value: string];
 
 const HEX_SHA256 = /^[0-9a-f]{64}$/i;
+/** No URL of a webhook has a hundred parameters. */
+const MAX_QUERY_FIELDS = 1000;
+
+/** Whether a header value has the form of a signature at all. Cheap: it reads no body and knows no secret. */
+export function isSignature(header: string | undefined): header is string {
+  return header !== undefined && HEX_SHA256.test(header);
+}
 
 /**
  * Verifies Zoho's webhook signature: HMAC-SHA256 in hex (either case; base64 is refused) over the sorted query pairs and
@@ -26,7 +33,7 @@ const HEX_SHA256 = /^[0-9a-f]{64}$/i;
  */
 export function verifySignature(request: SignedRequest): number {
   const { header, body, contentType, secrets } = request;
-  if (header === undefined || !HEX_SHA256.test(header)) return -1;
+  if (!isSignature(header)) return -1;
   const expected = Buffer.from(header, 'hex');
   const prefixes = signedPrefixes(request);
   const rest = isForm(contentType) ? '' : body;
@@ -37,10 +44,11 @@ export function verifySignature(request: SignedRequest): number {
 
 /**
  * Verifies the shared secret of a custom header, the simple alternative to a signature. Returns the index of the token
- * that matches, -1 when none does; takes the same time whatever was sent.
+ * that matches, -1 when none does; takes the same time whatever was sent in it.
  */
 export function verifyToken(header: string | undefined, tokens: readonly string[]): number {
-  const sent = digest(header ?? '');
+  if (header === undefined) return -1; // most senders sign instead, and know that they sent none
+  const sent = digest(header);
   // Every token is compared, so that the time does not tell which one was nearly right.
   const matches = tokens.map((token) => timingSafeEqual(digest(token), sent) && token !== '');
   return matches.indexOf(true);
@@ -58,13 +66,18 @@ function digest(text: string): Buffer {
 /**
  * What may stand before the body in the signed string. Zoho does not say whether a query is signed decoded, nor how `+`
  * reads, so each reading is tried; all are under the same secret. A query without escapes, the usual case, has one.
- * A form with more fields than anybody sends has none: reading it would stall everybody before it is known who sent it.
+ * A form or query with more fields than anybody sends has none: reading it would stall everybody before it is known who
+ * sent it.
  */
 function signedPrefixes({ query, contentType, body }: SignedRequest): string[] {
   const form = isForm(contentType) ? formFields(body.toString('utf8')) : [];
-  if (form === null) return [];
-  const readings = [[...new URLSearchParams(query)], pairs(query, decodedKeepingPlus), pairs(query, asSent)];
+  if (form === null || hasMoreThan(MAX_QUERY_FIELDS, '&', query)) return [];
+  const readings = query === '' ? [[]] : readingsOf(query);
   return [...new Set(readings.map((reading) => concatenated([...reading, ...form])))];
+}
+
+function readingsOf(query: string): Pair[][] {
+  return [[...new URLSearchParams(query)], pairs(query, decodedKeepingPlus), pairs(query, asSent)];
 }
 
 function concatenated(unsorted: Pair[]): string {

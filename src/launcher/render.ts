@@ -2,19 +2,38 @@
 
 const MAX_VALUE = 200;
 /** Levels whose stacks are worth the lines. */
-const SERIOUS = new Set<unknown>(['error', 'fatal']);
+const SERIOUS = new Set(['error', 'fatal']);
+
+export type Rendered = { text: string; level?: string };
 
 /** One readable line (or several, for a stack) for one line of a process; what is no JSON log line stays as it is. */
-export function renderLine(line: string): string {
+export function renderLine(line: string): Rendered {
   const entry = parse(line);
-  if (!entry) return line;
-  const { timestamp, level, component, message, metadata = {} } = entry;
+  if (!entry) return { text: line };
+  const { timestamp, component, message, metadata = {} } = entry;
+  const level = String(entry.level);
   const time = String(timestamp).slice(11, 19);
-  const fields = Object.entries(metadata).map(([key, value]) => `${key}=${printed(value)}`);
-  const parts = [time, String(level).padEnd(5), component, message, ...fields];
-  return (
-    parts.filter((part) => part !== undefined && part !== '').join(' ') + (SERIOUS.has(level) ? stackOf(metadata) : '')
-  );
+  const fields = Object.entries(metadata).flatMap(([key, value]) => field(key, value));
+  const parts = [time, level.padEnd(5), component, message, ...fields];
+  const text = parts.filter((part) => part !== undefined && part !== '').join(' ');
+  return { text: harmless(text + details(level, metadata)), level };
+}
+
+/** Values come from strangers: what they could command the terminal with is shown, not sent. Line feeds are ours. */
+function harmless(text: string): string {
+  const code = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return text.replace(/(?!\n)[\p{Cc}\p{Cf}]/gu, code);
+}
+
+/** The settings are left out: `npm start` ends with those that matter. Problems stand below the line, each on its own. */
+function field(key: string, value: unknown): string[] {
+  return key === 'config' || key === 'problems' ? [] : [`${key}=${printed(value)}`];
+}
+
+function details(level: string, metadata: { problems?: unknown }): string {
+  const { problems } = metadata;
+  const list = Array.isArray(problems) ? problems.map((problem) => `\n    ${problem}`).join('') : '';
+  return SERIOUS.has(level) ? list + stackOf(metadata) : list;
 }
 
 type Entry = { timestamp: unknown; level: unknown; component?: string; message?: string; metadata?: object };

@@ -3,6 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { EXIT_CONFIG } from '../config.ts';
+import { READY } from '../shutdown.ts';
 
 export type SupervisedOptions = {
   /** 'api' or 'worker': the prefix of its lines. */
@@ -16,16 +18,13 @@ export type SupervisedOptions = {
 };
 
 const SOURCES = path.join(import.meta.dirname, '..');
-const LEASH = path.join(import.meta.dirname, 'leash.ts');
+const EXIT_WITH_PARENT = path.join(import.meta.dirname, 'exit-with-parent.ts');
 /** A worker that drains a long queue stays below 180 MB; with V8's default of 16 MB it grows to 290. */
 const SMALL_HEAP = '--max-semi-space-size=8';
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
 /** A child that lived this long has recovered: the next pause is the first again. */
 const RECOVERED_MS = 30_000;
-const KILL_AFTER_MS = 10_000;
-/** EX_CONFIG, see processConfig(). */
-const EXIT_CONFIG = 78;
 
 export class Supervised {
   readonly #options: SupervisedOptions;
@@ -33,13 +32,24 @@ export class Supervised {
   #pause = FIRST_PAUSE_MS;
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
+  #ready = false;
 
   constructor(options: SupervisedOptions) {
     this.#options = options;
   }
 
-  get pid(): number | undefined {
-    return this.#child?.pid;
+  get name(): string {
+    return this.#options.name;
+  }
+
+  /** True while the process that runs now has said that it has started. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  get running(): boolean {
+    const { pid, exitCode, signalCode } = this.#child ?? {};
+    return pid !== undefined && exitCode === null && signalCode === null;
   }
 
   start(): void {
@@ -49,17 +59,20 @@ export class Supervised {
     const startedAt = Date.now();
     this.#passOn(child.stdout);
     this.#passOn(child.stderr);
+    child.on('message', (message) => {
+      this.#ready ||= message === READY;
+    });
     child.on('error', (error) => this.#say(`could not be started: ${error.message}`));
     child.once('close', (code, signal) => this.#ended(code, signal, Date.now() - startedAt));
   }
 
-  /** Asks the child to end and waits for it; after `patienceMs` it is killed. */
+  /** Asks the child to end and waits for it; after `patienceMs` milliseconds it is killed. */
   async stop(patienceMs: number): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#timer);
     const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const force = setTimeout(() => child.kill('SIGKILL'), patienceMs + KILL_AFTER_MS);
+    if (!child || !this.running) return;
+    const force = setTimeout(() => child.kill('SIGKILL'), patienceMs);
     child.kill('SIGTERM');
     await once(child, 'exit');
     clearTimeout(force);
@@ -67,11 +80,11 @@ export class Supervised {
 
   /**
    * Detached, in a process group of its own: Ctrl-C goes to a whole group, and the children are to be told by us, once
-   * and in order. The leash and the ipc channel end it when we are killed.
+   * and in order. exit-with-parent.ts ends it when we are killed.
    */
   #spawn(): ChildProcess {
     const { script, env } = this.#options;
-    return spawn(process.execPath, [SMALL_HEAP, '--import', LEASH, path.join(SOURCES, script)], {
+    return spawn(process.execPath, [SMALL_HEAP, '--import', EXIT_WITH_PARENT, path.join(SOURCES, script)], {
       env,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -85,6 +98,7 @@ export class Supervised {
   }
 
   #ended(code: number | null, signal: NodeJS.Signals | null, livedMs: number): void {
+    this.#ready = false;
     if (this.#stopping) return;
     if (code === EXIT_CONFIG) this.#options.onUnusable();
     else this.#startLater(code, signal, livedMs);

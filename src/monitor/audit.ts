@@ -1,21 +1,52 @@
+import { sql, type Transaction } from 'kysely';
 import type { Database } from '../db/database.ts';
+import type { Schema } from '../db/schema.ts';
+
+/** Who acts, and in which request. */
+export type Actor = { name: string; requestId: string };
+
+/** What an operator asks for. */
+export type Deed<R extends { outcome: string }> = {
+  /** As the audit log calls it, such as 'alert.acknowledge'. */
+  action: string;
+  /** The id it is done to. */
+  target: string | null;
+  detail?: Record<string, unknown>;
+  /** The outcomes whose changes stand; those of any other outcome are undone. */
+  stands: readonly R['outcome'][];
+  run(trx: Transaction<Schema>): Promise<R>;
+};
 
 export type AuditEntry = {
   operator: string;
-  /** What was done, such as 'alert.acknowledge'. */
   action: string;
-  /** The id it was done to. */
   target: string | null;
-  /** 'done', 'denied', or why nothing was done. */
+  /** 'denied', or the outcome of the deed. */
   result: string;
   requestId: string;
-  detail?: Record<string, unknown>;
+  detail?: Record<string, unknown> | undefined;
 };
 
 /**
- * Writes one line of the audit log. Give it the transaction of the write itself: either both happen or neither.
- * The table is append-only (trigger).
+ * Runs what an operator asked for and writes its audit row, in one transaction: either both happen or neither. An
+ * outcome that is not in `stands` (a conflict, an id that does not exist) leaves nothing but the audit row.
+ * Throws what the deed throws; then nothing has happened.
  */
+export async function act<R extends { outcome: string }>(db: Database, actor: Actor, deed: Deed<R>): Promise<R> {
+  return db.transaction().execute(async (trx) => {
+    await sql`savepoint before_deed`.execute(trx);
+    const result = await deed.run(trx);
+    if (!deed.stands.includes(result.outcome)) await sql`rollback to savepoint before_deed`.execute(trx);
+    const { action, target, detail } = deed;
+    await recordAudit(trx, {
+      ...{ operator: actor.name, requestId: actor.requestId },
+      ...{ action, target, detail, result: result.outcome },
+    });
+    return result;
+  });
+}
+
+/** Writes one row of the audit log. The table is append-only (trigger). */
 export async function recordAudit(db: Database, entry: AuditEntry): Promise<void> {
   const { operator, action, target, result, requestId, detail } = entry;
   await db

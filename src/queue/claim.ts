@@ -50,7 +50,9 @@ async function takeEntities(
   place: Place,
   { limit, from }: ClaimOptions,
 ): Promise<string[]> {
-  const [name, where] = Array.isArray(from) ? (['listed', [from]] as const) : ([from, headValues(from, place)] as const);
+  const [name, where] = Array.isArray(from)
+    ? (['listed', [from]] as const)
+    : ([from, headValues(from, place)] as const);
   const { rows } = await client.query<[string]>({
     name: `claim entities ${name}`,
     text: takeEntitiesSql(CANDIDATES[name]),

@@ -41,7 +41,10 @@ export class LowWater {
     const from = this.place;
     const setBack = this.#setBack;
     const events = await run(from);
-    const first = events.reduce<T | undefined>((least, event) => (least && !before(event, least) ? least : event), undefined);
+    const first = events.reduce<T | undefined>(
+      (least, event) => (least && !before(event, least) ? least : event),
+      undefined,
+    );
     if (first && setBack === this.#setBack) this.#place = { priority: first.priority, arrival: first.arrival };
     return events;
   }

@@ -45,7 +45,11 @@ export async function releaseForgotten(pool: Pool, workerId: string, known: stri
       [workerId, known],
     );
     if (rows.length === 0) return;
-    const events = await lockHeld(client, workerId, rows.map(({ lease }) => lease));
+    const events = await lockHeld(
+      client,
+      workerId,
+      rows.map(({ lease }) => lease),
+    );
     await endAll(client, workerId, events, () => UNHARMED, policy);
   });
 }
@@ -88,9 +92,10 @@ async function takeBack(client: PoolClient, workerId: string, policy: RetryPolic
   if (alive) return undefined;
   const events = await lockHeld(client, workerId, null);
   await endAll(client, workerId, events, (event) => judge(event, events, culprit), policy);
-  await client.query('update tds_workers set ended_at = coalesce(ended_at, statement_timestamp()) where worker_id = $1', [
-    workerId,
-  ]);
+  await client.query(
+    'update tds_workers set ended_at = coalesce(ended_at, statement_timestamp()) where worker_id = $1',
+    [workerId],
+  );
   return events.length;
 }
 
@@ -110,7 +115,11 @@ async function endAll(
   judgeOf: (event: ClaimedEvent) => Outcome,
   policy: RetryPolicy,
 ): Promise<void> {
-  const finished = events.map((event) => ({ event, transition: transition(event, judgeOf(event), policy), durationMs: 0 }));
+  const finished = events.map((event) => ({
+    event,
+    transition: transition(event, judgeOf(event), policy),
+    durationMs: 0,
+  }));
   await finish(client, workerId, finished);
 }
 

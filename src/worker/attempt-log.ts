@@ -23,7 +23,11 @@ export function logAttempt(log: Logger, attempt: Attempt): void {
 export function logSet(log: Logger, attempts: Attempt[], durationMs: number): void {
   if (attempts.length <= LOGGED_ONE_BY_ONE) for (const attempt of attempts) logAttempt(log, attempt);
   else {
-    const facts = { events: attempts.length, first_event_id: attempts[0]?.event.id, last_event_id: attempts.at(-1)?.event.id };
+    const facts = {
+      events: attempts.length,
+      first_event_id: attempts[0]?.event.id,
+      last_event_id: attempts.at(-1)?.event.id,
+    };
     log.info({ component: 'worker', ...facts, duration_ms: Math.round(durationMs) }, 'events completed');
   }
 }
@@ -57,6 +61,7 @@ function failureOf({ event, end, error }: Attempt) {
   const failure = { error_tag: end.errorTag, error_message: end.errorMessage, ...release };
   if (error === undefined) return failure;
   const handler = handlerOf(error);
-  const waits = handler !== undefined && handler !== 'mirror' && { note: 'the mirror waits for it: both commit together' };
+  const waits = handler !== undefined &&
+    handler !== 'mirror' && { note: 'the mirror waits for it: both commit together' };
   return { ...failure, handler, ...waits, ...classify(error).detail };
 }

@@ -106,14 +106,23 @@ async function attempt(context: WorkerContext, events: QueuedEvent[], signal: Ab
     context.crash('before_commit');
     await transaction.commit();
     context.crash('after_commit');
-    logSet(context.log, finished.map(({ transition: end, ...rest }) => ({ ...rest, end })), performance.now() - started);
+    logSet(
+      context.log,
+      finished.map(({ transition: end, ...rest }) => ({ ...rest, end })),
+      performance.now() - started,
+    );
   } catch (error) {
     await transaction.rollback();
     throw error;
   }
 }
 
-function succeeded(context: WorkerContext, event: QueuedEvent, label: string | undefined, durationMs: number): Finished {
+function succeeded(
+  context: WorkerContext,
+  event: QueuedEvent,
+  label: string | undefined,
+  durationMs: number,
+): Finished {
   const outcome = { kind: 'succeeded', label: label ?? null } as const;
   return { event, transition: transition(event, outcome, context.policy), durationMs };
 }

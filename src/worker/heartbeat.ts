@@ -60,9 +60,14 @@ export class Heartbeat {
       try {
         await this.#connect();
         await this.#beat(onRegistered);
-        await this.#client?.query('update tds_workers set ended_at = now() where worker_id = $1', [this.#options.workerId]);
+        await this.#client?.query('update tds_workers set ended_at = now() where worker_id = $1', [
+          this.#options.workerId,
+        ]);
       } catch (error) {
-        this.#options.log.warn({ component: 'worker', error }, 'the connection of the heartbeat was lost, reconnecting');
+        this.#options.log.warn(
+          { component: 'worker', error },
+          'the connection of the heartbeat was lost, reconnecting',
+        );
         await this.#pause(RECONNECT_MS);
       } finally {
         await this.#disconnect();

@@ -1,5 +1,5 @@
 /** The process tds-core-worker. */
-import { describeConfig, processConfig, systemdEnvironment } from '../config.ts';
+import { describeConfig, EXIT_CONFIG, environmentConfig, processConfig, systemdEnvironment } from '../config.ts';
 import { createLogger } from '../log.ts';
 import { type Part, runProcess } from '../shutdown.ts';
 import { notifySystemd } from '../systemd.ts';
@@ -11,20 +11,19 @@ import { createSuspectWorker, createWorker } from './worker.ts';
 
 const LEAK_CHECK_MS = 1000;
 const AFTER_DRAIN_MS = 5000;
-const EX_CONFIG = 78;
 
-const config = processConfig();
+const [only, suspectsWorkerId] = process.argv.slice(2);
+const isForSuspects = only === SUSPECTS_ONLY && suspectsWorkerId !== undefined;
+const config = isForSuspects ? environmentConfig() : processConfig('worker');
 const log = createLogger('tds-core-worker', config.logLevel);
 containErrors(log);
 guardExit();
 const url = config.databaseUrl as string;
 if (!url) {
   process.stderr.write('DATABASE_URL is not set: set it, or use npm start, which brings a database.\n');
-  process.exit(EX_CONFIG);
+  process.exit(EXIT_CONFIG);
 }
 
-const [only, suspectsWorkerId] = process.argv.slice(2);
-const isForSuspects = only === SUSPECTS_ONLY && suspectsWorkerId !== undefined;
 const parts = isForSuspects ? await forSuspects(suspectsWorkerId) : await ordinary();
 // `npm start`, or the worker whose suspects we run, is gone: nobody else would stop us.
 process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));

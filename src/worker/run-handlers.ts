@@ -1,7 +1,7 @@
 import { TaggedError } from '../errors.ts';
-import type { Containment } from './containment.ts';
 import { DEFAULT_TIMEOUT_MS, type Handler, type HandlerContext, type QueuedEvent } from '../handlers/handler.ts';
 import type { Registry } from '../handlers/registry.ts';
+import type { Containment } from './containment.ts';
 import type { WorkerContext } from './context.ts';
 
 /** Handlers that went on after their time-out, in this process. Each holds memory and perhaps a socket. */
@@ -94,7 +94,8 @@ async function withTimeout<T>(
     const running = (async () => run({ ...context, signal }))();
     return await Promise.race([running, rejectOnAbort(signal, running)]);
   } catch (error) {
-    if (typeof error === 'object' && error !== null && error !== context.signal.reason) throwers.set(error, handler.name);
+    if (typeof error === 'object' && error !== null && error !== context.signal.reason)
+      throwers.set(error, handler.name);
     throw error;
   } finally {
     clearTimeout(timer);

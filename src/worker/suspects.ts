@@ -56,10 +56,15 @@ export class SuspectRunner {
   /** A dead process renews no lease: saying so at once spares waiting for it to run out. */
   async #ended(workerId: string, code: number | null, signal: NodeJS.Signals | null): Promise<void> {
     if (code !== 0) {
-      this.#log.warn({ component: 'worker', suspects_worker_id: workerId, code, signal }, 'a suspect ended its process');
+      this.#log.warn(
+        { component: 'worker', suspects_worker_id: workerId, code, signal },
+        'a suspect ended its process',
+      );
       await this.#pool
         .query('update tds_workers set expires_at = now() where worker_id = $1 and ended_at is null', [workerId])
-        .catch((error: unknown) => this.#log.warn({ component: 'worker', error }, 'an ended lease could not be marked'));
+        .catch((error: unknown) =>
+          this.#log.warn({ component: 'worker', error }, 'an ended lease could not be marked'),
+        );
     }
     this.#child = undefined;
   }

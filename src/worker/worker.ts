@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { type Config, logsToJournal, systemdEnvironment } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
+import { loadHandlers } from '../handlers/load.ts';
 import { mirror } from '../handlers/mirror.ts';
-import { loadHandlers, Registry } from '../handlers/registry.ts';
+import { Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
 import { createDispatcher, dispatchByPostgres } from '../queue/dispatch.ts';
 import { sessionsOf } from '../queue/rescue.ts';
@@ -87,18 +88,32 @@ export async function createSuspectWorker(
 
 async function createContext(config: WorkerConfig, log: Logger, workerId: string) {
   const { databaseUrl: url, workerConcurrency, poolSize, maxOverflow } = config;
-  const handlers = [mirror, ...(config.handlersDir ? await loadHandlers(config.handlersDir) : [])];
+  const handlers = [mirror, ...(config.handlersDir ? await loadHandlers(config.handlersDir, log) : [])];
   const applicationName = sessionsOf(workerId);
-  const queue = openDatabase({ url, max: QUEUE_CONNECTIONS, applicationName, statementTimeoutMs: QUEUE_STATEMENT_MS, byIndex: true, log });
+  const queue = openDatabase({
+    url,
+    max: QUEUE_CONNECTIONS,
+    applicationName,
+    statementTimeoutMs: QUEUE_STATEMENT_MS,
+    byIndex: true,
+    log,
+  });
   const forHandlers = openDatabase({
     ...{ url, applicationName, byIndex: true, log },
     max: Math.max(poolSize + maxOverflow - QUEUE_CONNECTIONS, workerConcurrency + LANES),
   });
   const context: WorkerContext = {
     ...{ workerId, log, pool: queue.pool, handlerPool: forHandlers.pool },
-    dispatcher: config.queueDriver === 'postgres' ? dispatchByPostgres(queue.pool) : await createDispatcher({ ...config, pool: queue.pool, workerId, log }),
+    dispatcher:
+      config.queueDriver === 'postgres'
+        ? dispatchByPostgres(queue.pool)
+        : await createDispatcher({ ...config, pool: queue.pool, workerId, log }),
     registry: new Registry(handlers),
-    policy: { maxAttempts: config.maxAttempts, baseSeconds: config.retryBaseSeconds, maxSeconds: config.retryMaxSeconds },
+    policy: {
+      maxAttempts: config.maxAttempts,
+      baseSeconds: config.retryBaseSeconds,
+      maxSeconds: config.retryMaxSeconds,
+    },
     crash: (point: CrashPoint) => {
       if (config.crashAt === point) process.kill(process.pid, 'SIGKILL');
     },
@@ -108,14 +123,23 @@ async function createContext(config: WorkerConfig, log: Logger, workerId: string
 
 function createHeartbeat(config: WorkerConfig, { workerId, log }: WorkerContext, loop: Loop): Heartbeat {
   return new Heartbeat({
-    ...{ url: config.databaseUrl, workerId, leaseSeconds: config.leaseSeconds, concurrency: config.workerConcurrency, log },
+    ...{
+      url: config.databaseUrl,
+      workerId,
+      leaseSeconds: config.leaseSeconds,
+      concurrency: config.workerConcurrency,
+      log,
+    },
     inFlight: () => loop.inFlight,
     onWake: () => loop.wake(),
     onLeaseLost: () => loop.loseLeases(),
   });
 }
 
-function createWatchdog({ watchdogSeconds, leaseSeconds, databaseUrl }: WorkerConfig, { workerId, log }: WorkerContext): Part {
+function createWatchdog(
+  { watchdogSeconds, leaseSeconds, databaseUrl }: WorkerConfig,
+  { workerId, log }: WorkerContext,
+): Part {
   const seconds = watchdogSeconds ?? defaultWatchdogSeconds(leaseSeconds);
   return watchdog({ ...{ seconds, workerId, databaseUrl, log }, journald: logsToJournal(), env: systemdEnvironment() });
 }

@@ -5,7 +5,7 @@ type Operation = {
   summary?: string;
   tags?: string[];
   responses: Record<string, { content?: Record<string, { schema?: unknown }> }>;
-  parameters?: { name: string; in: string; required?: boolean }[];
+  parameters?: { name: string; in: string; required?: boolean; description?: string }[];
 };
 
 const { api } = await testApi(t);
@@ -36,6 +36,16 @@ t.test('the parameters of a path are exactly those in its URL', async (t) => {
     const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');
     t.same(declared.map((parameter) => parameter.name).sort(), inUrl, `${method} ${path}`);
     t.ok(declared.every((parameter) => parameter.required));
+  }
+});
+
+t.test('every list says how many it gives at once, how to go on, and which values it takes', async (t) => {
+  const lists = operations.filter(({ operation }) => operation.parameters?.some(({ name }) => name === 'cursor'));
+  t.ok(lists.length >= 2);
+  for (const { path, operation } of lists) {
+    const told = Object.fromEntries((operation.parameters ?? []).map(({ name, description }) => [name, description]));
+    t.match(told.limit, /1 to 200.*X-Total-Count/, path);
+    t.match(told.cursor, /X-Next-Cursor/, path);
   }
 });
 

@@ -1,4 +1,6 @@
 import t from 'tap';
+import { toProblem } from '../../src/api/problem.ts';
+import { InboxUnavailable } from '../../src/inbox/store.ts';
 import { testApi } from './client.ts';
 
 const { api } = await testApi(t);
@@ -112,4 +114,13 @@ t.test('every answer forbids caching, framing, sniffing and inline code', async 
 t.test('no answer allows another origin to read it', async (t) => {
   const answer = await api.inject({ url: '/health', headers: { origin: 'https://evil.example' } });
   t.notOk('access-control-allow-origin' in answer.headers);
+});
+
+t.test('the answer tells the number of seconds that the inbox says', async (t) => {
+  const error = new InboxUnavailable('full');
+  t.match(toProblem(error), {
+    status: 503,
+    code: 'database_unavailable',
+    headers: { 'retry-after': String(error.retryAfterSeconds) },
+  });
 });

@@ -1,5 +1,9 @@
 import { createHmac } from 'node:crypto';
 import t from 'tap';
+import { buildApp } from '../../src/api/app.ts';
+import { type Config, loadConfig } from '../../src/config.ts';
+import { createLogger } from '../../src/log.ts';
+import { testDatabase } from '../helper.ts';
 import { type TestApi, testApi } from './client.ts';
 
 const SECRET = 'a-secret-of-zoho';
@@ -175,7 +179,95 @@ t.test('with a shared-secret header', async (t) => {
   });
 });
 
-t.test('without any secret deliveries are accepted as they are', async (t) => {
+t.test('without any secret', async (t) => {
   const system = await testApi(t);
-  t.equal((await send(system, {})).statusCode, 202);
+  const events = async () => (await system.pool.query('select from tds_inbox_events')).rowCount;
+
+  t.test('this machine may deliver', async (t) => {
+    t.equal((await send(system, {})).statusCode, 202);
+    t.equal(
+      (await send(system, { headers: { origin: 'http://localhost:8000', host: 'localhost:8000' } })).statusCode,
+      202,
+    );
+  });
+
+  t.test('nobody else may: no other host, no proxy, no page of another site', async (t) => {
+    const before = await events();
+    const strangers: Record<string, string>[] = [
+      { host: 'evil.example' },
+      { host: '192.0.2.1' },
+      { 'x-forwarded-for': '192.0.2.1' },
+      { forwarded: 'for=192.0.2.1' },
+      { 'x-real-ip': '127.0.0.1' },
+      { via: '1.1 nginx' },
+      { origin: 'https://evil.example' },
+      { origin: 'null' },
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' },
+    ];
+    for (const headers of strangers) {
+      const answer = await send(system, { headers, url: '/webhooks/zoho-books/10/contact/deleted' });
+      t.equal(answer.statusCode, 403, JSON.stringify(headers));
+      t.match(answer.json(), { code: /local_only|cross_site/ });
+    }
+    const remote = { method: 'POST', url: URL, payload: BODY, remoteAddress: '192.0.2.1' } as const;
+    const answer = await system.api.inject({ ...remote, headers: { 'content-type': 'application/json' } });
+    t.equal(answer.statusCode, 403);
+    t.match(answer.json().detail, /ZOHO_WEBHOOK_SECRET/);
+    t.equal(await events(), before, 'and nothing is stored');
+  });
+
+  t.test('with a secret the same are welcome', async (t) => {
+    const proved = await testApi(t, { webhookSecrets: [SECRET] });
+    const proxied = { host: 'api.example.com', 'x-forwarded-for': '192.0.2.1', via: '1.1 nginx' };
+    t.equal((await send(proved, { headers: { ...signed(), ...proxied } })).statusCode, 202);
+  });
+});
+
+t.test('query parameters', async (t) => {
+  const url = `${URL}?name=basic&subscription_id=90343`;
+  const proof = { 'x-zoho-webhook-signature': sign(`namebasicsubscription_id90343${BODY}`) };
+
+  t.test('are refused, signed or not, because nobody can tell them from the body', async (t) => {
+    const system = await testApi(t, { webhookSecrets: [SECRET] });
+    for (const headers of [proof, {}]) {
+      const answer = await send(system, { url, headers });
+      t.equal(answer.statusCode, 400);
+      t.match(answer.json(), { code: 'unexpected_query', detail: /WEBHOOK_QUERY=allow/ });
+    }
+    for (const left of ['?', '&', '?&', '&&??']) {
+      t.equal((await send(system, { url: URL + left, headers: signed() })).statusCode, 202, `${left} is no query`);
+    }
+  });
+
+  t.test('are accepted when they are signed and WEBHOOK_QUERY allows them', async (t) => {
+    const system = await testApi(t, { webhookSecrets: [SECRET], webhookQuery: 'allow' });
+    t.equal((await send(system, { url, headers: proof })).statusCode, 202);
+    t.equal((await send(system, { url: `${url}1`, headers: proof })).statusCode, 401);
+    const flood = `${URL}?${'a&'.repeat(7000)}b`;
+    t.equal(
+      (await send(system, { url: flood, headers: signed() })).statusCode,
+      401,
+      'a flood of them is not even read',
+    );
+  });
+});
+
+t.test('the start warns of what a captured delivery could do', async (t) => {
+  const { db } = await testDatabase(t);
+  const warningsOf = async (overrides: Partial<Config>) => {
+    const warnings: string[] = [];
+    const log = createLogger('tds-core-test', 'silent');
+    log.warn = (_fields: object, message?: string) => void warnings.push(message ?? '');
+    const config = { ...loadConfig({ NODE_ENV: 'test' }), ...overrides };
+    const inbox = { accept: () => Promise.reject(new Error('nothing is sent')) };
+    await (await buildApp({ config, log, db, inbox })).close();
+    return warnings;
+  };
+  const webhookToken = ['a-shared-secret'];
+  t.match(await warningsOf({}), [/without proof: set ZOHO_WEBHOOK_SECRET/]);
+  t.match(await warningsOf({ webhookSecrets: [SECRET] }), [/another path: set ZOHO_WEBHOOK_TOKEN/]);
+  t.match(await warningsOf({ webhookSecrets: [SECRET], webhookToken }), [/set WEBHOOK_AUTH=both/]);
+  t.same(await warningsOf({ webhookSecrets: [SECRET], webhookToken, webhookAuth: 'both' }), []);
+  t.same(await warningsOf({ webhookToken }), []);
 });

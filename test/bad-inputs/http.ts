@@ -1,6 +1,6 @@
 /** The H cases: requests that are no good HTTP, and clients that behave badly on the wire. */
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import type net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
@@ -8,6 +8,7 @@ import { listen } from '../../src/api/server.ts';
 import { addDeadLetter, testApi } from '../api/client.ts';
 import { waitFor } from '../helper.ts';
 import { invoice } from './bodies.ts';
+import { memoryOf } from './memory.ts';
 import { logLines, type RecordRow, records, type Table } from './run.ts';
 import {
   type Answer,
@@ -47,9 +48,12 @@ export const http: Table = {
     },
     ...tooLarge,
     async also(t, at) {
-      const before = memoryOf(at);
+      const before = memoryOf(at.system.api);
       for (let round = 0; round < 20; round++) await converse(at, (socket) => sendEndlessChunks(at, socket));
-      t.ok(memoryOf(at) - before < 64 * 1024 * 1024, 'who sends without end is cut off, and memory stays flat');
+      t.ok(
+        memoryOf(at.system.api) - before < 64 * 1024 * 1024,
+        'who sends without end is cut off, and memory stays flat',
+      );
     },
   },
   H06: {
@@ -157,11 +161,6 @@ export const http: Table = {
     },
   },
 };
-
-function memoryOf({ system }: Target): number {
-  const status = readFileSync(`/proc/${system.api.child.pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
-}
 
 /** As much as the other side takes. */
 function sendEndlessChunks(at: Target, socket: net.Socket): void {

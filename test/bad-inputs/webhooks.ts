@@ -12,6 +12,12 @@ const unauthentic = { answer: 401, effect: 'nothing' } as const;
 const authentic = { answer: 202, effect: 'mirrored' } as const;
 const signature = sign(body);
 
+const shiftedQuery = {
+  body,
+  to: '?name=basicsubscription_id90343',
+  signature: sign(`namebasicsubscription_id90343${body}`),
+};
+
 export const webhooks: Table = {
   W01: {
     send: (at) => post(at, { body, signature: null }),
@@ -60,14 +66,16 @@ export const webhooks: Table = {
   },
   W15: { send: (at) => post(at, { body: body.replace('598', '599'), signature }), ...unauthentic },
   W18: {
-    send: (at) => {
-      const signed = sign(`namebasicsubscription_id90343${body}`);
-      return post(at, { body, to: '?name=basicsubscription_id90343', signature: signed });
-    },
-    ...authentic,
+    // Signed for two parameters and sent as one: Zoho's scheme cannot tell. No query is accepted, unless it is asked for.
+    send: (at) => post(at, shiftedQuery),
+    answer: 400,
+    effect: 'nothing',
     async also(t, at) {
-      const [row] = await records(at);
-      t.notMatch(row?.record, /90343/, 'nothing was concluded from the query');
+      const settings = { DATABASE_URL: at.system.url, ZOHO_WEBHOOK_SECRET: CURRENT_SECRET, WEBHOOK_QUERY: 'allow' };
+      const { url } = await startApi(t, settings);
+      t.equal((await post({ ...at, url }, shiftedQuery)).status, 202);
+      await settled(at.system);
+      t.notMatch((await records(at))[0]?.record, /90343/, 'nothing was concluded from the query');
     },
   },
   W20: {

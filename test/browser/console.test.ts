@@ -1,21 +1,12 @@
 import t from 'tap';
 import { listen } from '../../src/api/server.ts';
-import { addAlert, addDeadLetter, apiOn, OPERATORS, testApi } from '../api/client.ts';
-import { openBrowser, openPage } from './chromium.ts';
+import { addAlert, addDeadLetter, apiOn, OPERATORS } from '../api/client.ts';
+import { openPage } from './chromium.ts';
+import { openConsole } from './console.ts';
 
-const system = await testApi(t, { basePath: '/tds' });
-const { db } = system;
-const url = `${await listen(system.api, { host: '127.0.0.1', port: 0 })}/tds/dashboard/`;
-const browser = await openBrowser(t);
+const { system, db, url, browser, addWorker } = await openConsole(t);
 
 const INJECTION = '<img src=x onerror=alert(1)>';
-
-t.beforeEach(async () => {
-  await db.deleteFrom('tds_alerts').execute();
-  await db.deleteFrom('tds_sync_queue').execute();
-  await db.deleteFrom('tds_dead_letter_queue').execute();
-  await db.deleteFrom('tds_workers').execute();
-});
 
 t.test('says that all is well when nothing is wrong', async (t) => {
   await addWorker();
@@ -25,11 +16,37 @@ t.test('says that all is well when nothing is wrong', async (t) => {
   t.same(mishaps, []);
 });
 
-t.test('says first that no worker runs, and how to start one', async (t) => {
+for (const [supervisor, command] of [
+  ['systemd', 'systemctl restart tds-core-worker'],
+  ['npm start', 'npm start'],
+  ['none', 'systemctl restart tds-core-worker'],
+] as const) {
+  t.test(`says first that no worker runs, and the command that helps with ${supervisor}`, async (t) => {
+    const { page } = await openPage(browser);
+    await page.route('**/dashboard/whoami', (route) =>
+      route.fulfill({ json: { name: 'local', role: 'admin', supervisor } }),
+    );
+    await page.goto(url);
+    await page.getByRole('heading', { name: 'No worker is running.' }).waitFor();
+    t.equal(await page.locator('#verdict code').innerText(), command);
+    const advice = await page.locator('#verdict').innerText();
+    t.equal(advice.includes('systemctl'), supervisor !== 'npm start', advice);
+  });
+}
+
+t.test('the workers stand in a line: how many, how fresh, how busy', async (t) => {
   const { page } = await openPage(browser);
+  let workers: object = { alive: 2, oldest_heartbeat_age_seconds: 4, in_flight: 7 };
+  await page.route('**/dashboard/metrics', async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ json: { ...(await answer.json()), workers } });
+  });
   await page.goto(url);
-  await page.getByRole('heading', { name: 'No worker is running.' }).waitFor();
-  t.match(await page.locator('#verdict').innerText(), 'systemctl start tds-core-worker');
+  await page.getByText('2 alive, oldest heartbeat 4 s ago, 7 events in hand').waitFor();
+  workers = { alive: 0, oldest_heartbeat_age_seconds: null, in_flight: 0 };
+  await page.reload();
+  await page.getByText('none alive').waitFor();
+  t.ok(await page.getByRole('heading', { name: 'No worker is running.' }).isVisible());
 });
 
 t.test('an alert is acknowledged with a click', async (t) => {
@@ -90,7 +107,17 @@ t.test('with tokens it asks for one, says when it is wrong, and keeps it for thi
   await page.goto(secured);
   await page.getByLabel('Operator token').fill('wrong');
   await page.keyboard.press('Enter');
-  await page.getByText('That token is not valid.').waitFor();
+  await page.getByRole('alert').getByText('That token is not valid.').waitFor();
+  t.equal(await page.getByLabel('Operator token').getAttribute('aria-invalid'), 'true');
+  const style = (selector: string, property: string) =>
+    page.evaluate<string>(`getComputedStyle(document.querySelector('${selector}')).${property}`);
+  t.not(await style('#sign-in-error', 'color'), await style('#sign-in-hint', 'color'), 'the refusal looks like one');
+  t.not(await style('#sign-in-error', 'backgroundColor'), await style('#sign-in-hint', 'backgroundColor'));
+  t.not(
+    await style('#sign-in button', 'backgroundColor'),
+    await style('#token', 'backgroundColor'),
+    'so does the button',
+  );
   await page.getByLabel('Operator token').fill('operator-token');
   await page.keyboard.press('Enter');
   await page.locator('#verdict h1', { hasText: '.' }).waitFor();
@@ -105,7 +132,10 @@ t.test('when the API goes away it says since when, and keeps showing what it kne
   await page.locator('#verdict h1', { hasText: '.' }).waitFor();
   await page.route('**/dashboard/metrics', (route) => route.abort());
   await page.getByText('No answer from the API since').waitFor();
-  t.ok(await page.locator('#verdict').isVisible());
+  t.equal(await page.locator('#verdict h1').innerText(), 'The API does not answer.');
+  t.ok(await page.locator('#counts').isVisible());
+  await page.unroute('**/dashboard/metrics');
+  await page.getByRole('heading', { name: 'No worker is running.' }).waitFor();
 });
 
 for (const colorScheme of ['light', 'dark'] as const) {
@@ -125,9 +155,3 @@ t.test('the docs work under the base path within their content security policy',
   await page.getByText('/dashboard/queue-stats').waitFor();
   t.same(mishaps, []);
 });
-
-async function addWorker(): Promise<void> {
-  const worker_id = '00000000-0000-4000-8000-000000000001';
-  const expires_at = new Date(Date.now() + 600_000);
-  await db.insertInto('tds_workers').values({ worker_id, host: 'h', pid: 1, concurrency: 5, expires_at }).execute();
-}

@@ -68,3 +68,27 @@ t.test('a server that can lose commits is refused in production and reported oth
   t.match(sentences[0], /warning: synchronous_commit is off/);
   await t.rejects(prepareDatabase(url, { strict: true, report: () => undefined }), /synchronous_commit is off/);
 });
+
+t.test(
+  'a server that does not answer is named, again and again, and at the end with the setting to correct',
+  async (t) => {
+    const sentences: string[] = [];
+    const report = (sentence: string) => sentences.push(sentence);
+    const url = 'postgresql://tds:canary@127.0.0.1:1/books';
+    await t.rejects(
+      prepareDatabase(url, { strict: false, report, patienceMs: 1500 }),
+      /^no PostgreSQL answered at 127\.0\.0\.1:1, database books within 2 s \(connect ECONNREFUSED.*: start it, or correct DATABASE_URL$/,
+    );
+    t.match(sentences, [
+      /^waiting for PostgreSQL at 127\.0\.0\.1:1, database books \(DATABASE_URL\): connect ECONNREFUSED/,
+    ]);
+    t.notMatch(sentences.join(), 'canary');
+  },
+);
+
+t.test('a server that lets us not in is named at once', async (t) => {
+  const { url } = await connectEmpty(t);
+  const wrong = url.replace(/\/tds_test_\w+/, '/no_such_database');
+  const options = { strict: false, report: () => undefined };
+  await t.rejects(prepareDatabase(wrong, options), /no_such_database: .*does not exist: correct DATABASE_URL/);
+});

@@ -62,9 +62,7 @@ async function leaveMark(event: QueuedEvent, key: string, { trx }: HandlerContex
   await sql`insert into fault_effects (event_id, effect_key) values (${event.id}, ${key})
     on conflict do nothing`.execute(trx);
   await sql`insert into fault_log (event_id, effect_key, entity_id, arrival, attempt, pid)
-    values (${event.id}, ${key}, ${event.entityId}, ${event.arrival}, ${event.attempt}, ${process.pid})`.execute(
-    trx,
-  );
+    values (${event.id}, ${key}, ${event.entityId}, ${event.arrival}, ${event.attempt}, ${process.pid})`.execute(trx);
 }
 
 async function after({ holdMs, lock, serialization }: Behaviour, { trx, signal }: HandlerContext): Promise<void> {

@@ -48,11 +48,11 @@ t.test('sanitising replaces exactly what jsonb refuses', async (t) => {
 
 t.test('top-level members are found with their source, the last of a repeated key', async (t) => {
   const text = ' { "a" : 1.50 , "b\\u0063" : {"a":[2,{"a":3}]},"d":[ 4 , 5 ],"a":260815000000113012 } ';
-  const { members } = scan(text);
-  t.equal(memberSource(text, members, 'a'), '260815000000113012');
-  t.equal(memberSource(text, members, 'bc'), '{"a":[2,{"a":3}]}');
-  t.equal(memberSource(text, members, 'd'), '[ 4 , 5 ]');
-  t.equal(memberSource(text, members, 'e'), undefined);
+  const sourceOf = (key: string) => memberSource(text, scan(text).members, key);
+  t.equal(sourceOf('a'), '260815000000113012');
+  t.equal(sourceOf('bc'), '{"a":[2,{"a":3}]}');
+  t.equal(sourceOf('d'), '[ 4 , 5 ]');
+  t.equal(sourceOf('e'), undefined);
   t.same(scan('{}').members, []);
 });
 
@@ -60,18 +60,4 @@ t.test('text that is not JSON is survived', async (t) => {
   for (const text of ['', '"', '"\\', '"\\u', '"\\u12', '{"a"', '}}}]', ',:,:', '----', '{"a":1,,}', '\u0000']) {
     t.doesNotThrow(() => scan(text), text);
   }
-});
-
-t.test('the time grows with the length, not faster', async (t) => {
-  const million = [
-    '"'.repeat(1e6),
-    '-'.repeat(1e6),
-    '\\'.repeat(1e6),
-    `{"a":"${'\\u0041'.repeat(160_000)}"}`,
-    '{"a":1,'.repeat(140_000),
-  ];
-  const started = performance.now();
-  for (const text of million) scan(text);
-  // Some 20 ms here; the bound only has to tell linear from quadratic, which would take minutes.
-  t.ok(performance.now() - started < 2000);
 });

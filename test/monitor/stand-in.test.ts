@@ -59,7 +59,7 @@ t.test('no worker is told at error by the API, once, and resolved at info by the
   t.strictSame(lines.at(-1), ['info', 'no_worker', 'alert resolved']);
 });
 
-t.test('a database that is away is a line in the log, and the next turn tries again', async (t) => {
+t.test('a failure is a line in the log, and the next turn tries again', async (t) => {
   const { lines, turn } = standIn();
   await sql`alter table tds_workers rename to tds_workers_away`.execute(db);
   await turn();

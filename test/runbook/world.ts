@@ -89,7 +89,6 @@ export class World {
   async stuckEvent(): Promise<string> {
     await this.setPaused(true);
     const id = await this.sendItem('9003');
-    await sql`delete from tds_queue_ready where queue_id = ${id}`.execute(this.db);
     await sql`update tds_sync_queue set status = 'processing', lease = gen_random_uuid(),
       started_at = now() - interval '2 hours' where id = ${id}`.execute(this.db);
     return id;

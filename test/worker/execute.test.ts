@@ -139,7 +139,9 @@ t.test('a handler that ignores its time-out counts as leaked until it ends', asy
 });
 
 t.test('a handler that heeds its signal leaves nothing behind', async (t) => {
-  const worker = testContext(pool, [{ timeoutMs: 30, handle: (_, { signal }) => sleep(60_000, undefined, { signal }) }]);
+  const worker = testContext(pool, [
+    { timeoutMs: 30, handle: (_, { signal }) => sleep(60_000, undefined, { signal }) },
+  ]);
   t.equal(await attempt(worker), 'retry 1');
   await waitFor('nothing to be leaked', () => leaked.size === 0, 1000);
 });

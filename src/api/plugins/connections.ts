@@ -1,18 +1,19 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Api } from '../deps.ts';
 import { MAX_HEADERS } from './headers.ts';
 
 const MAX_CONNECTIONS = 4000;
-/** Long enough for an honest client to get its first request through. */
-const SILENCE_MS = 1000;
+/** Long enough for an honest client to get a request through. */
+const UNFINISHED_MS = 1000;
 
 /** Bounds what clients may hold: connections, headers, and bodies that nobody has asked for. */
 export function limitConnections({ server }: Api, bodyLimit: number): void {
   server.maxConnections = MAX_CONNECTIONS;
-  const dropSilent = watchSilent(server);
+  const dropUnfinished = watchUnfinished(server);
   server.on('drop', () => {
     server.closeIdleConnections();
-    dropSilent();
+    dropUnfinished();
   });
   // Node silently drops headers beyond its limit; one more than we allow lets us see that there were too many.
   server.maxHeadersCount = MAX_HEADERS + 1;
@@ -24,21 +25,34 @@ export function limitConnections({ server }: Api, bodyLimit: number): void {
 }
 
 /**
- * Returns a function that ends connections which have been open for a while without a complete request:
- * closeIdleConnections() spares those, although a flood consists of nothing else.
+ * Returns a function that ends connections which have been in the middle of a request for a while, or have never begun
+ * one: closeIdleConnections() spares those, although a flood of slow senders consists of nothing else.
  */
-function watchSilent(server: Api['server']): () => void {
-  const silent = new Map<Socket, number>();
+function watchUnfinished(server: Api['server']): () => void {
+  const unfinished = new Map<Socket, number>();
+  const begin = (socket: Socket) => {
+    unfinished.delete(socket); // so that the order stays that of their beginning
+    unfinished.set(socket, Date.now());
+  };
   server.on('connection', (socket: Socket) => {
-    silent.set(socket, Date.now());
-    socket.once('close', () => silent.delete(socket));
+    begin(socket);
+    socket.once('close', () => unfinished.delete(socket));
   });
-  server.on('request', ({ socket }) => silent.delete(socket));
+  server.on('request', (request: IncomingMessage) => {
+    const { socket } = request;
+    if (request.complete || !hasBody(request)) return void unfinished.delete(socket);
+    begin(socket);
+    request.once('end', () => unfinished.delete(socket));
+  });
   return () => {
-    const latest = Date.now() - SILENCE_MS;
-    for (const [socket, since] of silent) {
+    const latest = Date.now() - UNFINISHED_MS;
+    for (const [socket, since] of unfinished) {
       if (since > latest) return;
       socket.destroy();
     }
   };
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }

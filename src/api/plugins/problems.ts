@@ -11,7 +11,8 @@ import { SECURITY_HEADERS } from './headers.ts';
 export function answerProblems(api: Api, log: Logger, allowedMethods: (path: string) => string[]): void {
   const nothingHere = ({ url, method }: FastifyRequest) => {
     const methods = allowedMethods(url.split('?', 1)[0] ?? '');
-    return methods.length > 0 ? wrongMethod(method, methods) : unknownPath();
+    // A route that takes the method and yet found nothing (a file of the docs) is no reason to try another method.
+    return methods.length === 0 || methods.includes(method) ? unknownPath() : wrongMethod(method, methods);
   };
   api.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, log));
   // Before the body is read: nobody wants it, and what is wrong with it would hide what is wrong with the path.

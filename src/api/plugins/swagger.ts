@@ -1,9 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import swagger, { type SwaggerTransform } from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
+import { VERSION } from '../../version.ts';
 import type { Api } from '../deps.ts';
 import { PROBLEM_TYPE } from '../problem.ts';
 import { ProblemSchema } from '../schemas.ts';
-import { VERSION } from '../../version.ts';
 
 const TAGS = [
   { name: 'health', description: 'Is it up, alive, ready?' },
@@ -47,6 +48,8 @@ const completeOperation: SwaggerTransform = ({ schema, url, route }) => {
  * opens a page; the description itself needs the token, which the console keeps in sessionStorage.
  */
 export async function serveDocs(api: Api, basePath: string): Promise<void> {
+  const logo = await readFile(new URL('docs-logo.svg', import.meta.url));
+  const icon = await readFile(new URL('../../console/icon.svg', import.meta.url));
   await api.register(async (scope) => {
     scope.addHook('onRoute', (route) => {
       const isDescription = /\/(json|yaml)$/.test(route.url);
@@ -56,7 +59,11 @@ export async function serveDocs(api: Api, basePath: string): Promise<void> {
       routePrefix: '/docs',
       indexPrefix: basePath,
       staticCSP: DOCS_CONTENT_SECURITY_POLICY,
-      theme: { title: 'TDS Core API' },
+      logo: { type: 'image/svg+xml', content: logo },
+      theme: {
+        title: 'TDS Core API',
+        favicon: [{ filename: 'icon.svg', rel: 'icon', type: 'image/svg+xml', sizes: 'any', content: icon }],
+      },
       uiConfig: { requestInterceptor: sendConsoleToken },
     });
   });

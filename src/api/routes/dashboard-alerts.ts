@@ -1,8 +1,8 @@
 import { Type } from 'typebox';
 import { acknowledgeAlert } from '../../monitor/alerts/acknowledge.ts';
-import { recordAudit } from '../../monitor/audit.ts';
+import { act } from '../../monitor/audit.ts';
 import type { Api, Deps } from '../deps.ts';
-import { callerOf } from '../plugins/auth.ts';
+import { actorOf } from '../plugins/auth.ts';
 import { notFound, Problem } from '../problem.ts';
 import { IdParams } from '../schemas.ts';
 
@@ -15,12 +15,12 @@ export function alertRoutes(api: Api, { db }: Deps): void {
   const schema = { tags: ['dashboard'], summary, params: IdParams, response: { 200: Acknowledged } };
 
   api.post('/dashboard/alerts/:id/acknowledge', { config: { role: 'operator', action }, schema }, async (request) => {
-    const { name: operator } = callerOf(request);
+    const actor = actorOf(request);
     const target = request.params.id;
-    const outcome = await db.transaction().execute(async (trx) => {
-      const result = await acknowledgeAlert(trx, target, operator);
-      await recordAudit(trx, { operator, action, target, result, requestId: request.id });
-      return result;
+    const { outcome } = await act(db, actor, {
+      ...{ action, target },
+      stands: ['acknowledged'],
+      run: async (trx) => ({ outcome: await acknowledgeAlert(trx, target, actor.name) }),
     });
     if (outcome === 'not_found') throw notFound('alert', 'Firing alerts are listed at dashboard/metrics.');
     if (outcome === 'resolved') throw alreadyResolved();

@@ -1,10 +1,12 @@
 import { Type } from 'typebox';
-import { recordAudit } from '../../monitor/audit.ts';
-import { retryDeadLetter } from '../../queue/dead-letter.ts';
-import { listDeadLetters } from '../../queue/inspect.ts';
-import { decodeCursor, encodeCursor } from '../cursor.ts';
+import { retry } from '../../inbox/retry.ts';
+import { act } from '../../monitor/audit.ts';
+import { openDeadLetters } from '../../monitor/dead-letters.ts';
+import { queueStats } from '../../queue/inspect.ts';
+import { decodeCursor } from '../cursor.ts';
 import type { Api, Deps } from '../deps.ts';
-import { callerOf } from '../plugins/auth.ts';
+import { pageHeaders } from '../page-headers.ts';
+import { actorOf } from '../plugins/auth.ts';
 import { notFound, Problem } from '../problem.ts';
 import { IdParams, Nullable, Page, Time, Uuid } from '../schemas.ts';
 
@@ -41,34 +43,38 @@ export function deadLetterRoutes(api: Api, deps: Deps): void {
 }
 
 function listRoute(api: Api, { db }: Deps): void {
-  const summary = 'Open dead letters, latest first; a page ends at 16 MB, and X-Next-Cursor leads on';
+  const summary = 'Open dead letters, latest first; X-Total-Count says how many there are, X-Next-Cursor leads on';
+  const description = 'A page also ends at 16 MB. To reach all of them, go on until an answer has no X-Next-Cursor.';
   const querystring = Type.Object(Page);
-  const schema = { tags: ['dashboard'], summary, querystring, response: { 200: DeadLetters } };
+  const schema = { tags: ['dashboard'], summary, description, querystring, response: { 200: DeadLetters } };
 
   api.get('/dashboard/dead-letter', { config: { role: 'viewer' }, schema }, async (request, reply) => {
     const { limit, cursor } = request.query;
-    const { json, next } = await listDeadLetters(db, { limit, cursor: decodeCursor(cursor) });
-    if (next) reply.header('x-next-cursor', encodeCursor(next));
+    const after = decodeCursor('dead-letters', cursor);
+    const [{ json, next }, { dead_letter }] = await Promise.all([
+      openDeadLetters(db, { limit, after }),
+      queueStats(db),
+    ]);
     // Sent as PostgreSQL wrote it: parsing it here would cost the digits of ids and money in the payloads.
     return reply
+      .headers(pageHeaders('dead-letters', next, dead_letter))
       .type('application/json; charset=utf-8')
       .serializer(String)
       .send(json as never);
   });
 }
 
-function retryRoute(api: Api, { db }: Deps): void {
+function retryRoute(api: Api, { db, config }: Deps): void {
   const action = 'dead_letter.retry';
   const summary = 'Move a dead letter back to the queue';
   const schema = { tags: ['dashboard'], summary, params: IdParams, response: { 200: Retried } };
 
   api.post('/dashboard/dead-letter/:id/retry', { config: { role: 'operator', action }, schema }, async (request) => {
-    const { name: operator } = callerOf(request);
     const target = request.params.id;
-    const result = await db.transaction().execute(async (trx) => {
-      const retried = await retryDeadLetter(trx, target);
-      await recordAudit(trx, { operator, action, target, result: retried.outcome, requestId: request.id });
-      return retried;
+    const result = await act(db, actorOf(request), {
+      ...{ action, target },
+      stands: ['retried'],
+      run: (trx) => retry(trx, target, config.defaultOrganization),
     });
     if (result.outcome === 'not_found') throw notFound('dead letter', 'Open ones are listed at dashboard/dead-letter.');
     if (result.outcome === 'conflict') throw notRetryable();

@@ -1,9 +1,9 @@
 import { Type } from 'typebox';
 import { checkDependencies } from '../../monitor/health.ts';
 import { aliveWorkers } from '../../monitor/workers.ts';
+import { VERSION } from '../../version.ts';
 import type { Api, Deps } from '../deps.ts';
 import { Nullable, Time } from '../schemas.ts';
-import { VERSION } from '../../version.ts';
 
 const Health = Type.Object({
   status: Type.Literal('healthy'),
@@ -20,6 +20,7 @@ const Readiness = Type.Object({
       name: Type.String({ examples: ['postgresql'] }),
       status: Type.Union([Type.Literal('up'), Type.Literal('down')]),
       latency_ms: Type.Number({ examples: [1.4] }),
+      advice: Type.Optional(Type.String({ description: 'What to do, where that is known.' })),
     }),
   ),
   workers: Type.Optional(Type.Object({ alive: Nullable(Type.Integer({ description: 'null: unknown.' })) })),

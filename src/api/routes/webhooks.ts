@@ -1,10 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type TSchema, Type } from 'typebox';
-import { type Parsed, parseDelivery } from '../../inbox/parse.ts';
+import { isCheckCallBody } from '../../inbox/body.ts';
+import { parseDelivery } from '../../inbox/parse.ts';
 import type { Api, Deps } from '../deps.ts';
+import { refuseForeignCaller } from '../plugins/local-only.ts';
 import { Problem } from '../problem.ts';
+import { SchemaGate } from '../schema-gate.ts';
 import { Uuid } from '../schemas.ts';
-import { type Proof, proofOf } from '../webhook-proof.ts';
+import { keepRawBody } from '../webhook-body.ts';
+import { factsOf } from '../webhook-facts.ts';
+import { demandsProof, notAuthentic, proofOf, queryOf } from '../webhook-proof.ts';
 
 const Accepted = Type.Object({
   success: Type.Literal(true),
@@ -38,20 +43,19 @@ const PATHS = [
   '/webhooks/zoho-books/:organization_id/:module',
   '/webhooks/zoho-books/:organization_id/:module/:action',
 ];
-// Longer bodies are never a check call, so an unsigned flood is not even parsed.
-const LONGEST_CHECK_CALL = 256;
 
 /**
- * Deliveries of Zoho Books. The order is the protection: size limit, proof over the raw bytes, parse, store, commit,
- * and only then 202. What is authentic is never answered with 4xx, because Zoho would not send it again.
+ * Deliveries of Zoho Books. The order is the protection: what the headers tell, size limit, proof over the raw bytes,
+ * parse, store, commit, and only then 202. What is authentic is never answered with 4xx, because Zoho would not send it
+ * again; the one exception is a query, which nobody can prove.
  */
 export async function webhookRoutes(api: Api, deps: Deps): Promise<void> {
-  const { config, log } = deps;
-  if (config.webhookSecrets.length === 0 && config.webhookToken.length === 0) {
-    log.warn({ component: 'webhook' }, 'webhooks are accepted without proof: set ZOHO_WEBHOOK_SECRET');
-  }
+  const { config } = deps;
+  warnAtStart(deps);
+  const gate = new SchemaGate(deps);
   await api.register(async (scope) => {
-    keepRawBody(scope);
+    scope.addHook('onRequest', (request, _reply, done) => done(refusal(request, deps)));
+    keepRawBody(scope, deps);
     for (const url of PATHS) {
       scope.route({
         method: ['POST', 'PUT', 'DELETE'],
@@ -66,10 +70,22 @@ export async function webhookRoutes(api: Api, deps: Deps): Promise<void> {
           body: Body,
           response: { 200: Checked, 202: Accepted },
         },
-        handler: (request, reply) => receive(request as Hook, reply, deps),
+        handler: (request, reply) => receive(request as Hook, reply, deps, gate),
       });
     }
   });
+}
+
+function warnAtStart({ config, log }: Deps): void {
+  const component = 'webhook';
+  if (!demandsProof(config)) {
+    log.warn({ component }, 'webhooks are accepted without proof: set ZOHO_WEBHOOK_SECRET');
+  } else if (config.webhookToken.length === 0) {
+    // The signature covers neither the path nor a time: whoever captures a delivery can send it to …/deleted.
+    log.warn({ component }, 'a captured delivery could be replayed to another path: set ZOHO_WEBHOOK_TOKEN as well');
+  } else if (config.webhookSecrets.length > 0 && config.webhookAuth === 'either') {
+    log.warn({ component }, 'either proof is enough: set WEBHOOK_AUTH=both so that the token is demanded');
+  }
 }
 
 function paramsOf(url: string): { params?: TSchema } {
@@ -78,26 +94,48 @@ function paramsOf(url: string): { params?: TSchema } {
   return { params: Type.Object(Object.fromEntries(names.map((name) => [name, SEGMENTS[name] ?? Type.String()]))) };
 }
 
-async function receive(request: Hook, reply: FastifyReply, { config, inbox }: Deps): Promise<FastifyReply> {
-  const proof = proofOf(request, config);
-  if (!proof.valid && bodyOf(request).length > LONGEST_CHECK_CALL) throw notAuthentic(request);
+/** What the headers alone forbid. The query is refused for its own sake: see verifySignature(). */
+function refusal(request: FastifyRequest, { config }: Deps): Error | undefined {
+  if (queryOf(request) !== '' && config.webhookQuery === 'refuse') return unexpectedQuery();
+  if (demandsProof(config)) return undefined;
+  try {
+    refuseForeignCaller(request, config.host, 'ZOHO_WEBHOOK_SECRET');
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
+}
 
-  const parsed = parseDelivery({ ...described(request), defaultOrganization: config.defaultOrganization });
+async function receive(request: Hook, reply: FastifyReply, deps: Deps, gate: SchemaGate): Promise<FastifyReply> {
+  const { config, inbox } = deps;
+  const body = (request.body as Buffer | undefined) ?? Buffer.alloc(0);
+  const contentType = request.headers['content-type'] ?? '';
+  const proof = proofOf(request, body, config);
+  if (!proof.valid) {
+    if (isCheckCallBody(body, contentType)) return answerCheck(request, reply);
+    throw notAuthentic(request, body.length);
+  }
+  const input = { body, contentType, method: request.method, ...segmentsOf(request) };
+  const parsed = parseDelivery({ ...input, defaultOrganization: config.defaultOrganization });
   if (parsed.kind === 'check') return answerCheck(request, reply);
-  if (!proof.valid) throw notAuthentic(request);
 
-  const stored = await inbox.accept({ parsed, ...described(request), userAgent: userAgent(request), ip: request.ip });
+  await gate.demandCurrent();
+  const path = pathOf(request);
+  const userAgent = request.headers['user-agent'] ?? '';
+  const stored = await inbox
+    .accept({ parsed, body, contentType, method: request.method, path, userAgent, ip: request.ip })
+    .catch((error) => gate.blame(error));
   request.facts = factsOf(parsed, stored, proof);
   const { eventId: event_id, status, duplicate } = stored;
   const reason = parsed.kind === 'quarantine' ? { reason: parsed.reason } : {};
   return reply.code(202).send({ success: true, event_id, status, duplicate, ...reason });
 }
 
-/** The same for a missing, a wrong and a truncated proof: an attacker learns nothing from it. */
-function notAuthentic(request: Hook): Problem {
-  request.facts = { outcome: 'rejected', bytes: bodyOf(request).length };
-  const detail = 'The delivery does not prove that Zoho Books sent it. Compare its secret with ZOHO_WEBHOOK_SECRET.';
-  return new Problem(401, 'not_authentic', detail, { 'www-authenticate': 'ZohoSignature' });
+/** Zoho signs key and value without anything between them: a captured delivery could be cut anew. */
+function unexpectedQuery(): Problem {
+  const detail =
+    "Remove the query parameters from the webhook's URL, or set WEBHOOK_QUERY=allow. Parts of the path say what is meant.";
+  return new Problem(400, 'unexpected_query', detail);
 }
 
 /** Zoho calls once when a webhook is saved, possibly unsigned: it wants a 2xx and is no event. */
@@ -106,52 +144,18 @@ function answerCheck(request: Hook, reply: FastifyReply): FastifyReply {
   return reply.code(200).send({ success: true, message: 'Check call answered: nothing was stored' });
 }
 
-function factsOf(
-  parsed: Exclude<Parsed, { kind: 'check' }>,
-  stored: { eventId: string; duplicate: boolean; status: string },
-  proof: Proof,
-): Record<string, unknown> {
-  const { organizationId, module, entityId } = parsed.kind === 'delivery' ? parsed.delivery : parsed;
-  return {
-    outcome: stored.duplicate ? 'duplicate' : stored.status,
-    event_id: stored.eventId,
-    organization_id: organizationId,
-    module,
-    entity_id: entityId,
-    proof: proof.by,
-    reason: parsed.kind === 'quarantine' ? parsed.reason : undefined,
-  };
+const MAX_SEGMENT = 100;
+/** Stands for a segment that is too long: nothing can be meant by it, and the delivery is quarantined. */
+const MEANINGLESS = '\0';
+
+function segmentsOf({ params }: Hook) {
+  const { organization_id: organizationId, module, action } = params;
+  const bounded = (segment?: string) => (segment && segment.length > MAX_SEGMENT ? MEANINGLESS : segment);
+  return { organizationId: bounded(organizationId), module: bounded(module), action: bounded(action) };
 }
 
-function described(request: Hook) {
-  const { organization_id: organizationId, module, action } = request.params;
-  const path = request.url.split('?', 1)[0] ?? '';
-  const contentType = request.headers['content-type'] ?? '';
-  return { body: bodyOf(request), contentType, method: request.method, path, organizationId, module, action };
-}
+const MAX_PATH = 1000;
 
-function userAgent(request: Hook): string {
-  return request.headers['user-agent'] ?? '';
-}
-
-function bodyOf(request: Hook): Buffer {
-  return (request.body as Buffer | undefined) ?? Buffer.alloc(0);
-}
-
-/** The proof is over the bytes as sent: nothing may parse or decompress them before. Other types: 415. */
-function keepRawBody(scope: Api): void {
-  scope.removeAllContentTypeParsers();
-  // The schemas only describe: parseDelivery() judges what arrives, and refuses nothing that is authentic.
-  scope.setValidatorCompiler(() => () => true);
-  const types = /^application\/(json|x-www-form-urlencoded|[\w.-]+\+json) *(;|$)/i;
-  scope.addContentTypeParser(types, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-  scope.addHook('preParsing', (request, _reply, payload, done) => {
-    const encoding = request.headers['content-encoding'] ?? 'identity';
-    done(encoding === 'identity' ? null : compressed(), payload);
-  });
-}
-
-function compressed(): Problem {
-  const detail = 'Send the body uncompressed: it is verified before anything else is done with it.';
-  return new Problem(415, 'unsupported_encoding', detail, { 'accept-encoding': 'identity', connection: 'close' });
+function pathOf(request: Hook): string {
+  return request.url.split('?', 1)[0]?.slice(0, MAX_PATH) ?? '';
 }

@@ -1,4 +1,5 @@
 import type { Database } from '../../db/database.ts';
+import { isDatabaseAway } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { Part } from '../../shutdown.ts';
 import { workersAtWork } from '../workers.ts';
@@ -35,7 +36,7 @@ export function alertsWithoutWorker(
     start() {
       timer = setInterval(() => {
         running ??= evaluate()
-          .catch((error: unknown) => log.warn({ component: 'alerts', error }, 'evaluating alerts failed'))
+          .catch((error: unknown) => tellUnlessAway(log, error))
           .finally(() => {
             running = undefined;
           });
@@ -46,4 +47,9 @@ export function alertsWithoutWorker(
       await running;
     },
   };
+}
+
+/** The pool tells of an outage itself, once a minute. */
+function tellUnlessAway(log: Logger, error: unknown): void {
+  if (!isDatabaseAway(error)) log.warn({ component: 'alerts', error }, 'evaluating alerts failed');
 }

@@ -1,0 +1,160 @@
+/** The commands `connect` and `check`: what they ask Zoho, and what they print. Each returns the process's exit code. */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Config, orExit } from '../config.ts';
+import { DATA_CENTRES } from '../config-values.ts';
+import { type Database, openDatabase } from '../db/database.ts';
+import { ensurePostgres } from '../db/embedded.ts';
+import { prepareDatabase } from '../db/migrate.ts';
+import type { DataCentre } from './addresses.ts';
+import { readAutomation } from './check.ts';
+import type { ZohoClient } from './client.ts';
+import { createClients } from './clients.ts';
+import { type Connection, exchangeGrantCode, listOrganizations, missingScopes } from './connect.ts';
+import { booksModules } from './modules.ts';
+import { organizationsOf } from './organizations.ts';
+import { ALL_SCOPES } from './pull-modules.ts';
+import { quotaStates } from './quota-state.ts';
+import { compareRules } from './rules.ts';
+
+export const EXIT_MISSING = 1;
+/** EX_USAGE of sysexits.h. */
+export const EXIT_USAGE = 64;
+
+/** The caller wrote something that cannot be meant. */
+export class UsageError extends Error {}
+
+/** A check may wait for a full minute of the quota. */
+const PATIENCE_MS = 90_000;
+
+export type ConnectOptions = {
+  code?: string | undefined;
+  dc?: string | undefined;
+  tokenFile?: string | undefined;
+  /** Asked for the code when none is given. */
+  ask: (question: string) => Promise<string>;
+};
+
+export type CheckOptions = {
+  url?: string | undefined;
+  organization?: string | undefined;
+  modules?: string | undefined;
+};
+
+/** Exchanges a grant code and prints the settings that follow from it. */
+export async function connect(config: Config, options: ConnectOptions): Promise<number> {
+  const { zohoClientId: clientId, zohoClientSecret: clientSecret } = config;
+  if (!clientId || !clientSecret) {
+    say(howToConnect());
+    return EXIT_USAGE;
+  }
+  const code = options.code ?? (await options.ask('Grant code of the self client: '));
+  if (code === '') throw new UsageError('a grant code is needed: --code CODE');
+  const connected = await exchangeGrantCode({ clientId, clientSecret, code }, candidates(config, options.dc));
+  handOver(connected, options.tokenFile);
+  const missing = reportScopes(connected);
+  for (const { id, name, timeZone } of await listOrganizations(connected))
+    say(`ZOHO_ORGANIZATION_ID=${id}    # ${name}, ${timeZone}`);
+  return missing.length > 0 ? EXIT_MISSING : 0;
+}
+
+/** The data centre that was named, or all, the configured one first; one only where an address overrides them. */
+function candidates(config: Config, named: string | undefined) {
+  const dc = named?.toLowerCase() as DataCentre | undefined;
+  if (dc !== undefined && !DATA_CENTRES.includes(dc))
+    throw new UsageError(`${named} is not a data centre: there are ${DATA_CENTRES.join(', ')}`);
+  const { zohoAccountsUrl: accountsUrl, zohoApiUrl: apiUrl } = config;
+  const only = dc ?? (accountsUrl === undefined ? undefined : config.zohoDc);
+  const tried = only === undefined ? [...new Set([config.zohoDc, ...DATA_CENTRES])] : [only];
+  return tried.map((one) => ({ dc: one, accountsUrl, apiUrl }));
+}
+
+function handOver({ addresses, refreshToken }: Connection, file: string | undefined): void {
+  say(`ZOHO_DC=${addresses.dc}`);
+  if (file !== undefined) writeFileSync(file, `${refreshToken}\n`, { mode: 0o600 });
+  say(file === undefined ? `ZOHO_REFRESH_TOKEN=${refreshToken}` : `ZOHO_REFRESH_TOKEN_FILE=${path.resolve(file)}`);
+}
+
+function reportScopes({ scopes }: Connection): string[] {
+  if (scopes === null) say(`# Zoho did not say which scopes were granted; needed are ${ALL_SCOPES.join(',')}`);
+  const missing = missingScopes(scopes ?? ALL_SCOPES);
+  if (missing.length > 0)
+    say(`# Scopes that lack: ${missing.join(',')}\n# Make another code with ${ALL_SCOPES.join(',')}`);
+  return missing;
+}
+
+function howToConnect(): string {
+  return `ZOHO_CLIENT_ID and ZOHO_CLIENT_SECRET are not set.
+  1. Open https://api-console.zoho.com (with the ending of your data centre, such as .eu) and add a Self Client.
+  2. Set ZOHO_CLIENT_ID and ZOHO_CLIENT_SECRET to what it shows.
+  3. Under Generate Code enter these scopes, and make a code that is good for some minutes:
+     ${ALL_SCOPES.join(',')}
+  4. npm run zoho -- connect --code CODE`;
+}
+
+/** Compares what announces changes in Zoho with what should, and prints what is missing per module. */
+export async function check(
+  config: Config,
+  { url: baseUrl, organization, modules: list }: CheckOptions,
+): Promise<number> {
+  const organizations = orExit(() => organizationsOf(config));
+  const modules = chosenModules(list);
+  const postgres = config.databaseUrl ? undefined : await ensurePostgres(path.resolve(config.dataDir));
+  const url = config.databaseUrl ?? postgres?.url ?? '';
+  const opened = openDatabase({ url, max: 2, applicationName: 'tds-zoho' });
+  try {
+    const clients = createClients(opened.db, config, { patienceMs: PATIENCE_MS }, organizations);
+    const chosen = [...clients.values()].filter(
+      ({ organizationId }) => (organization ?? organizationId) === organizationId,
+    );
+    if (chosen.length === 0)
+      throw new UsageError('no such organization with access to Zoho: npm run zoho -- connect leads through it');
+    await prepareDatabase(url, { strict: false, report: () => {} });
+    let problems = 0;
+    for (const client of chosen) problems += await checkOrganization(opened.db, client, modules, baseUrl);
+    return problems > 0 ? EXIT_MISSING : 0;
+  } finally {
+    await opened.close();
+    await postgres?.stop();
+  }
+}
+
+function chosenModules(list: string | undefined): string[] {
+  const known = booksModules.map(({ name }) => name);
+  const chosen = list?.split(',').map((name) => name.trim()) ?? known;
+  const stranger = chosen.find((name) => !known.includes(name));
+  if (stranger !== undefined) throw new UsageError(`${stranger} is not a module: there are ${known.join(', ')}`);
+  return chosen;
+}
+
+async function checkOrganization(
+  db: Database,
+  client: ZohoClient,
+  modules: string[],
+  baseUrl: string | undefined,
+): Promise<number> {
+  const { organizationId } = client;
+  // Whoever checks wants to know whether the credential works now.
+  await client.tokens.tryAgain();
+  const { rules, webhooks, retryPolicies } = await readAutomation(client);
+  say(`Organization ${organizationId}: ${rules.length} workflow rules, ${webhooks.length} webhooks`);
+  const expected = { organizationId, baseUrl: baseUrl?.replace(/(?<!\/)\/+$/, '') };
+  const findings = compareRules(modules, rules, webhooks, expected);
+  for (const { module, problems } of findings)
+    say(`  ${module.padEnd(20)} ${problems.length === 0 ? 'ok' : problems.join(`\n${' '.repeat(23)}`)}`);
+  say(`  ${'retry policy'.padEnd(20)} ${retryAdvice(retryPolicies)}`);
+  const quota = (await quotaStates(db)).find(({ organization_id }) => organization_id === organizationId);
+  if (quota?.day_limit) say(`  ${'calls left today'.padEnd(20)} ${quota.day_remaining} of ${quota.day_limit}`);
+  return findings.reduce((sum, { problems }) => sum + problems.length, retryPolicies === 0 ? 1 : 0);
+}
+
+function retryAdvice(policies: number | null): string {
+  const where = 'Settings > Automation > Workflow Logs';
+  if (policies === null) return `could not be read: look at ${where}`;
+  if (policies > 0) return 'ok';
+  return `none: a delivery that fails is lost until the next pull; make one under ${where}`;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
