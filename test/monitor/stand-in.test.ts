@@ -1,6 +1,7 @@
 import { mock } from 'node:test';
 import { sql } from 'kysely';
 import t from 'tap';
+import { openDatabase } from '../../src/db/database.ts';
 import type { Logger } from '../../src/log.ts';
 import { announceAlerts } from '../../src/monitor/alerts/announce.ts';
 import { evaluateAlerts } from '../../src/monitor/alerts/evaluate.ts';
@@ -12,12 +13,12 @@ const { db, pool } = await testDatabase(t);
 const OPTIONS = { failureRateMinEvents: 20, watchedSeconds: () => 3600 };
 
 /** The API's part, with a clock that stands still until it is told to go on. */
-function standIn() {
+function standIn(database = db) {
   const lines: [level: string, title: unknown, message: string][] = [];
   const write = (level: string) => (fields: { rule?: string; error?: unknown }, message: string) =>
     lines.push([level, fields.rule ?? fields.error, message]);
   const log = { info: write('info'), warn: write('warn'), error: write('error') } as unknown as Logger;
-  const part = alertsWithoutWorker(db, log, OPTIONS);
+  const part = alertsWithoutWorker(database, log, OPTIONS);
   const turn = async () => {
     part.start?.();
     mock.timers.tick(EVALUATE_MS);
@@ -70,4 +71,12 @@ t.test('a failure is a line in the log, and the next turn tries again', async (t
   await sql`alter table tds_workers_away rename to tds_workers`.execute(db);
   await turn();
   await waitFor('the alert', () => lines.some(([, rule]) => rule === 'no_worker'));
+});
+
+t.test('of an outage the pool tells, so that nothing is said twice', async (t) => {
+  const nobody = openDatabase({ url: 'postgresql://127.0.0.1:1/tds', max: 1, applicationName: 'tds-test' });
+  t.teardown(nobody.close);
+  const { lines, turn } = standIn(nobody.db);
+  await turn();
+  t.strictSame(lines, []);
 });
