@@ -111,6 +111,7 @@ export async function startWorld(t: Teardown): Promise<World> {
     OPERATOR_TOKENS: `${OPERATOR}:operator:${TOKEN}`,
     HANDLERS_DIR: DEMO_HANDLERS,
     RETRY_BASE_SECONDS: '0',
+    FAILURE_RATE_MIN_EVENTS: '1',
   });
   const world = new World(apiUrl, url, db);
   await world.send('invoice', 'created', sampleBody('invoice.webhook'));
