@@ -84,7 +84,7 @@ async function addActivity(): Promise<void> {
     db,
   );
   await sql`
-    insert into tds_sync_queue (id, event_id, entity_key, organization_id, event_type, entity_id, status, completed_at)
-    select id, id, 1, '10', 'invoice.updated', '7', 'completed', now()
+    insert into tds_sync_queue (id, entity_key, organization_id, event_type, entity_id, status, completed_at)
+    select id, 1, '10', 'invoice.updated', '7', 'completed', now()
     from (select gen_random_uuid() as id from generate_series(1, 2)) events`.execute(db);
 }
