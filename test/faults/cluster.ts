@@ -12,7 +12,7 @@ import { migrateToLatest } from '../../src/db/migrate.ts';
 import { waitFor } from '../helper.ts';
 import { reap } from './reaper.ts';
 
-export const MAX_CONNECTIONS = 60;
+export const MAX_CONNECTIONS = 120;
 const TEMPLATE = 'faults_template';
 const SETTINGS = [
   'listen_addresses=',

@@ -85,6 +85,13 @@ export function inSets(fault: Fault): Fault {
   return { ...fault, title: `${fault.title}, in sets`, world: { ...fault.world, workerEnv } };
 }
 
+/** A delivery whose handler waits until `world.openGate()` is called: until then some worker has it in hand. */
+export function gated(world: World, fault: object = { gate: world.gate() }): Delivery {
+  return delivery({ key: gatedKey(world), fault: { ...fault } });
+}
+
+export const gatedKey = (world: World) => `gated ${world.random.seed}`;
+
 /** A delivery under a key of its own. */
 export function delivery(given: Partial<Delivery> = {}): Delivery {
   deliveries += 1;
