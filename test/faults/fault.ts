@@ -33,7 +33,7 @@ export type Round = Tally & {
 };
 
 /** Longest time from the end of a fault to an empty backlog. */
-export const DRAIN_LIMIT_MS = 60_000;
+export const DRAIN_LIMIT_MS = 20_000;
 const DEFAULT_SPREAD_MS = 1500;
 const DEFAULT_EVENTS = 60;
 const ENTITIES = 20;
@@ -69,7 +69,9 @@ export async function runRound(world: World, fault: Fault, seed: number): Promis
 /** Waits until nothing is waiting or in hand. */
 export async function drained(world: World): Promise<void> {
   const empty = async () => (await backlog(world)) === 0;
-  await waitFor('the backlog to be gone', empty, DRAIN_LIMIT_MS);
+  await waitFor('the backlog to be gone', empty, DRAIN_LIMIT_MS).catch(async (error: Error) => {
+    throw new Error(`${error.message}\n${await world.whatIsLeft()}`);
+  });
 }
 
 /** Invoices of few entities, so that order matters, each a moment's work. */

@@ -160,6 +160,20 @@ export class World {
     });
   }
 
+  /** The state of what has not ended, and the last words of every process: for the message of a failure. */
+  async whatIsLeft(): Promise<string> {
+    const { rows } = await this.db.query(`
+      select q.status, q.suspect, w.due, q.run_at <= now() as is_time, c.lease is not null as claimed, q.attempt_count,
+        q.release_count, q.error_message, count(*)::int as events
+      from tds_sync_queue q left join tds_queue_waiting w on w.id = q.id
+      left join tds_queue_claims c on c.entity_key = q.entity_key
+      where q.status in ('pending', 'processing', 'retry') group by 1, 2, 3, 4, 5, 6, 7, 8 limit 20`);
+    const words = [...this.workers, ...this.apis].map(({ name, running, lines }) =>
+      [`${name} ${running ? 'runs' : 'ended'}`, ...lines.slice(-5)].join('\n  '),
+    );
+    return [...rows.map((row) => JSON.stringify(row)), ...words].join('\n');
+  }
+
   /** What has happened here so far, for the table of a run. */
   async tally(): Promise<{ rescued: number; staleRejected: number }> {
     const rescued = await this.number(
