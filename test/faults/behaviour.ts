@@ -1,6 +1,6 @@
 /** What the test handlers do with an event: misbehave as its payload says, and leave a row in two tables. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { TaggedError } from '../../src/errors.ts';
@@ -25,8 +25,11 @@ export type Behaviour = {
   die?: 'kill' | 'memory';
   /** Fails after its writes, in this way: in the first so many attempts, or each time with this probability. */
   fail?: { how: 'transient' | 'permanent' | 'statement'; attempts?: number; probability?: number };
-  /** Updates these two rows of fault_rows, in this order, with a pause between. */
-  lock?: [number, number];
+  /**
+   * Updates these two rows of fault_rows, in this order. In between it waits until somebody has updated the second one:
+   * who has a row writes a file whose name begins with `traces`.
+   */
+  lock?: { rows: [number, number]; traces: string };
   /** Fails with a serialization failure at every second call. */
   serialization?: boolean;
   /** Calls this URL with the signal. */
@@ -81,9 +84,18 @@ async function leaveEffect(event: QueuedEvent, key: string, { trx }: HandlerCont
 async function after({ holdGate, lock, serialization }: Behaviour, { trx, signal }: HandlerContext): Promise<void> {
   if (holdGate) await opened(holdGate, signal);
   if (serialization) await sql`select fault_serialization()`.execute(trx);
-  for (const id of lock ?? []) {
+  if (lock) await lockBoth(lock, trx, signal);
+}
+
+async function lockBoth(
+  { rows, traces }: NonNullable<Behaviour['lock']>,
+  trx: HandlerContext['trx'],
+  signal: AbortSignal,
+) {
+  for (const id of rows) {
     await sql`update fault_rows set value = value + 1 where id = ${id}`.execute(trx);
-    await sql`select pg_sleep(0.05)`.execute(trx);
+    writeFileSync(`${traces}${id}`, '');
+    await opened(`${traces}${rows[1]}`, signal);
   }
 }
 

@@ -34,7 +34,7 @@ for (const fault of chosen) {
 printTable(results);
 process.exitCode = results.some(({ failures }) => failures.length > 0) ? 1 : 0;
 
-/** All seeds, or with --minutes as many as fit, beginning with the first. */
+/** All seeds, or with --minutes as many as fit, beginning with the first; a continuous fault lasts for as long. */
 async function runFault(fault: Fault): Promise<Result> {
   const result: Result = { fault, rounds: [], failures: [], skipped: fault.unavailable?.() };
   if (result.skipped) return result;
@@ -44,6 +44,7 @@ async function runFault(fault: Fault): Promise<Result> {
     for (let seed = seeds.first; minutes === undefined ? seed <= seeds.last : Date.now() < until; seed += 1) {
       await attempt(result, cluster, seed);
       if (values['stop-at-first-failure'] && result.failures.length > 0) break;
+      if (minutes !== undefined && fault.continuous) break;
     }
   } finally {
     await cluster.destroy();
@@ -54,11 +55,13 @@ async function runFault(fault: Fault): Promise<Result> {
 /** Every round has a world of its own: what a round leaves behind must not help or harm the next. */
 async function attempt({ fault, rounds, failures }: Result, cluster: Cluster, seed: number): Promise<void> {
   const world = await World.open(cluster, fault.world);
+  if (minutes !== undefined) world.harmMs = minutes * 60_000;
   try {
     await world.start();
     const round = await runRound(world, fault, seed);
     rounds.push(round);
     console.log(`${fault.id} ${fault.title}, seed ${seed}: ok, ${round.events} events, ${round.recoveryMs} ms`);
+    for (const note of world.notes) console.log(`  ${note}`);
   } catch (error) {
     failures.push(`seed ${seed}: ${(error as Error).message}`);
     console.log(`${fault.id} ${fault.title}, seed ${seed}: FAILED\n${(error as Error).stack}`);

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { waitFor } from '../helper.ts';
+import { RedisServer } from '../queue/redis-server.ts';
 import { EFFECT_TABLES } from './behaviour.ts';
 import { Child } from './child.ts';
 import type { Cluster } from './cluster.ts';
@@ -19,6 +20,8 @@ export type WorldOptions = {
   workers?: number;
   workerEnv?: Env;
   apiEnv?: Env;
+  /** Workers dispatch through a Redis of the world's own. */
+  redis?: boolean;
   /** API and workers reach PostgreSQL through `world.proxy`. */
   proxied?: boolean;
 };
@@ -43,6 +46,12 @@ export class World {
   readonly workers: Child[] = [];
   readonly apis: Child[] = [];
   random = new Random(1);
+  redis: RedisServer | undefined;
+  readonly #teardowns: (() => unknown)[] = [];
+  /** How long a continuous fault lasts. */
+  harmMs = 15_000;
+  /** What else is worth telling about a round. */
+  readonly notes: string[] = [];
   /** Operators' acts that were accepted: each must be in the audit log. */
   operatorActs = 0;
   /** Acts whose answer was lost: each may be in the audit log. */
@@ -74,6 +83,7 @@ export class World {
     await cluster.createDatabase(database);
     const ports = await Promise.all(Array.from({ length: options.apis ?? 1 }, freePort));
     const world = new World(cluster, database, await FaultyProxy.open(cluster.socketPath), ports, options);
+    if (options.redis) world.redis = await RedisServer.start({ teardown: (work) => world.#teardowns.push(work) });
     await world.db.query(EFFECT_TABLES);
     return world;
   }
@@ -229,6 +239,7 @@ export class World {
     this.#closing = true;
     for (const child of [...this.workers, ...this.apis]) child.killTree();
     await Promise.all([...this.workers, ...this.apis].map((child) => child.exited));
+    for (const teardown of this.#teardowns) await teardown();
     fs.rmSync(this.#gates, { recursive: true });
     this.sender.close();
     await this.proxy.close();
@@ -262,7 +273,8 @@ export class World {
 
   #commonEnv(): Env {
     const proxied = `postgresql://tds@127.0.0.1:${this.proxy.port}/${this.#database}`;
-    return { DATABASE_URL: this.#options.proxied ? proxied : this.url, LOG_LEVEL: 'info' };
+    const redis: Env = this.redis ? { QUEUE_DRIVER: 'bullmq', REDIS_URL: this.redis.url } : {};
+    return { DATABASE_URL: this.#options.proxied ? proxied : this.url, LOG_LEVEL: 'info', ...redis };
   }
 }
 
