@@ -35,7 +35,7 @@ export type Round = Tally & {
 };
 
 /** Longest time from the end of a fault to an empty backlog. */
-export const DRAIN_LIMIT_MS = 60_000;
+export const DRAIN_LIMIT_MS = 120_000;
 const DEFAULT_SPREAD_MS = 1500;
 const DEFAULT_EVENTS = 60;
 const ENTITIES = 20;

@@ -1,5 +1,6 @@
 /**
- * `npm run test:faults -- [--seed 7 | --seed 1..200] [--minutes M] [--only F01,F16]`: injects faults again and again
+ * `npm run test:faults -- [--seed 7 | --seed 1..200] [--minutes M] [--only F01,F16]
+ * [--title 'in sets$']`: injects faults again and again
  * and prints a table, fault by fault. The seed decides what is chosen and when; how the operating system schedules
  * the processes it cannot. Exit code 1 when an invariant was broken or a fault did not really happen.
  */
@@ -16,11 +17,14 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     minutes: { type: 'string' },
     only: { type: 'string' },
+    title: { type: 'string', default: '' },
     'stop-at-first-failure': { type: 'boolean', default: false },
   },
 });
 
-const chosen = FAULTS.filter(({ id }) => !values.only || values.only.split(',').includes(id));
+const chosen = FAULTS.filter(
+  ({ id, title }) => (!values.only || values.only.split(',').includes(id)) && new RegExp(values.title).test(title),
+);
 const seeds = readSeeds(values.seed);
 const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
 console.log(`seed ${values.seed}, ${chosen.length} faults${minutes ? `, ${minutes} minutes each` : ''}`);

@@ -66,7 +66,7 @@ function misbehaviour({ random }: World): Behaviour {
   if (lot < 0.12) return { waitMs, fail: { how: 'transient', attempts: 3 } };
   if (lot < 0.14) return { waitMs, fail: { how: 'permanent', probability: 0.8 } };
   if (lot < 0.16) return { waitMs, fail: { how: 'statement', attempts: 1 } };
-  if (lot < 0.162) return { die: 'kill' };
+  if (lot < 0.161) return { die: 'kill' };
   if (lot < 0.2) return { waitMs: 300 };
   return { waitMs };
 }
