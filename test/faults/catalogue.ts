@@ -7,8 +7,18 @@ import { kills } from './families/kills.ts';
 import { network } from './families/network.ts';
 import { postgres } from './families/postgres.ts';
 import { shutdown } from './families/shutdown.ts';
+import { suspectFaults } from './families/suspects.ts';
 import type { Fault } from './fault.ts';
 
-export const FAMILIES = { kills, handlers, shutdown, postgres, network, disk, fleet: fleetFaults };
+export const FAMILIES = {
+  kills,
+  handlers,
+  shutdown,
+  postgres,
+  network,
+  disk,
+  suspects: suspectFaults,
+  fleet: fleetFaults,
+};
 
 export const FAULTS: Fault[] = Object.values(FAMILIES).flat();

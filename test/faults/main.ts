@@ -1,7 +1,6 @@
 /**
  * `npm run test:faults -- [--seed 7 | --seed 1..200] [--minutes M] [--only F01,F16]
- * [--title 'in sets$']`: injects faults again and again
- * and prints a table, fault by fault. The seed decides what is chosen and when; how the operating system schedules
+ * [--title 'in sets$']`: injects faults again and again and prints a table, fault by fault. The seed decides what is chosen and when; how the operating system schedules
  * the processes it cannot. Exit code 1 when an invariant was broken or a fault did not really happen.
  */
 import { parseArgs } from 'node:util';
