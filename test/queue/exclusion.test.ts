@@ -41,10 +41,11 @@ async function isWaitingForALock(): Promise<boolean> {
 }
 
 t.test("while a claim is not committed, the later events of its entity are nobody else's", async (t) => {
-  const [first = ''] = await arrive(pool, ['a', 'a']);
+  const [first = ''] = await arrive(pool, ['a']);
   const early = stoppingBefore(/^commit$/);
   const mine = new Claimer(early.pool).claim();
   await early.reached;
+  await arrive(pool, ['a']);
   const late = stoppingBefore(/^claim events/);
   const theirs = new Claimer(late.pool).claim(ALL_OF_EACH);
   // Either it waits for our claim, or it believes that the entity is its own.
