@@ -43,7 +43,7 @@ export const MUTATIONS: Mutation[] = [
   },
   {
     name: 'order of arrival not drawn under a lock',
-    fault: 'test/queue/claim.test.ts',
+    fault: 'test/queue/exclusion.test.ts',
     changes: [
       {
         file: 'src/queue/enqueue.ts',

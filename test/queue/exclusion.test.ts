@@ -89,3 +89,20 @@ t.test(
     t.same(await disagreements(pool), []);
   },
 );
+
+t.test('of two writers of one entity the second waits for the commit of the first', async (t) => {
+  const writer = await pool.connect();
+  await writer.query('begin');
+  const [early = ''] = await arrive(writer, ['w']);
+  const late = arrive(pool, ['w']);
+  // Either it waits for the first one, or its event can be claimed before an earlier one is there.
+  await Promise.race([late, waitFor('the second writer to wait', isWaitingForALock)]);
+  t.same(await new Claimer(pool).claim(), []);
+  await writer.query('commit');
+  writer.release();
+  await late;
+  t.same(
+    (await new Claimer(pool).claim()).map(({ id }) => id),
+    [early],
+  );
+});
