@@ -51,12 +51,8 @@ const ACTS: ((random: Random) => Promise<unknown>)[] = [
   () => psql(`update tds_sync_queue set priority = 2 where id in ${some('pending')}`),
   () => psql(`delete from tds_sync_queue where id in (select id from tds_sync_queue order by random() limit 2)`),
   () => psql(`delete from tds_sync_queue where id in ${some('processing')}`),
-  () =>
-    psql(
-      `delete from tds_dead_letter_queue where id in (select id from tds_dead_letter_queue where resolved_at is null limit 1)`,
-    ),
-  () =>
-    psql(`update tds_dead_letter_queue set resolved_at = now()
+  () => psql(`delete from tds_dead_letter_queue where id in (select id from tds_dead_letter_queue where resolved_at is null limit 1)`),
+  () => psql(`update tds_dead_letter_queue set resolved_at = now()
               where id in (select id from tds_dead_letter_queue where resolved_at is null limit 1)`),
   () => retrySome(),
 ];
@@ -84,10 +80,7 @@ t.test('a rebuild mends what was written past the triggers, and says what differ
   await pool.query('insert into tds_queue_counts (completed) values (7)');
   t.not((await disagreements(pool)).length, 0, 'it is wrong');
   const { rows } = await pool.query<{ what: string }>('select * from tds_rebuild()');
-  t.strictSame(
-    rows.map(({ what }) => what),
-    ['count completed', 'waiting events'],
-  );
+  t.strictSame(rows.map(({ what }) => what), ['count completed', 'waiting events']);
   t.strictSame(await disagreements(pool), []);
 });
 

@@ -20,11 +20,7 @@ export const ONE_EACH = { perEntity: 1 };
 export const ALL_OF_EACH = { perEntity: 1000 };
 
 /** Stores one event per entity id, in this order. Returns their ids. */
-export async function arrive(
-  pool: Pool | PoolClient,
-  entityIds: string[],
-  over: Partial<Enqueued> = {},
-): Promise<string[]> {
+export async function arrive(pool: Pool | PoolClient, entityIds: string[], over: Partial<Enqueued> = {}): Promise<string[]> {
   const events = entityIds.map((entityId) => inboxRow(entityId, over));
   await enqueue(pool, events);
   return events.map((event) => event.eventId);

@@ -5,7 +5,7 @@ import { listDeadLetters, queueStats } from '../../src/queue/inspect.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { testDatabase } from '../helper.ts';
 import { disagreements } from './agreement.ts';
-import { ALL_OF_EACH, arrive, Claimer, RELEASED, SUCCESS, statusOf } from './engine.ts';
+import { ALL_OF_EACH, arrive, Claimer, RELEASED, statusOf, SUCCESS } from './engine.ts';
 
 const { db, pool } = await testDatabase(t);
 t.beforeEach(() => pool.query('truncate tds_sync_queue, tds_dead_letter_queue, tds_sync_logs'));
@@ -155,33 +155,30 @@ async function inWaves(ids: string[], work: (id: string) => Promise<unknown>): P
   for (let at = 0; at < ids.length; at += 10) await Promise.all(ids.slice(at, at + 10).map(work));
 }
 
-t.test(
-  'two hundred dead letters are retried by three and by twenty clicks at once while their events fail at once',
-  async (t) => {
-    const entities = Array.from({ length: 200 }, (_, n) => `e${n}`);
-    const ids = await arrive(pool, entities);
-    const bury = async () => {
-      const claimer = new Claimer(pool);
-      const events = await claimer.claim({ limit: 200 });
-      if (events.length > 0) await claimer.end(events, FATAL);
-      return events.length;
+t.test('two hundred dead letters are retried by three and by twenty clicks at once while their events fail at once', async (t) => {
+  const entities = Array.from({ length: 200 }, (_, n) => `e${n}`);
+  const ids = await arrive(pool, entities);
+  const bury = async () => {
+    const claimer = new Claimer(pool);
+    const events = await claimer.claim({ limit: 200 });
+    if (events.length > 0) await claimer.end(events, FATAL);
+    return events.length;
+  };
+  await bury();
+  for (const clicks of [3, 20]) {
+    let retried = 0;
+    const click = async (id: string) => {
+      if ((await retryDeadLetter(db, id)).outcome === 'retried') retried += 1;
     };
-    await bury();
-    for (const clicks of [3, 20]) {
-      let retried = 0;
-      const click = async (id: string) => {
-        if ((await retryDeadLetter(db, id)).outcome === 'retried') retried += 1;
-      };
-      const clicking = inWaves(ids, (id) => Promise.all(Array.from({ length: clicks }, () => click(id))));
-      let buried = 0;
-      const clicked = clicking.then(() => true);
-      while (!(await Promise.race([clicked, Promise.resolve(false)]))) buried += await bury();
-      buried += await bury();
-      t.equal(buried, retried, `${clicks} clicks: each retry was one attempt`);
-      t.ok(retried >= 200, `${retried} retries`);
-      t.strictSame(await disagreements(pool), []);
-      const { count } = await listDeadLetters(db, { limit: 1000 });
-      t.equal(count, 200, 'none is lost');
-    }
-  },
-);
+    const clicking = inWaves(ids, (id) => Promise.all(Array.from({ length: clicks }, () => click(id))));
+    let buried = 0;
+    const clicked = clicking.then(() => true);
+    while (!(await Promise.race([clicked, Promise.resolve(false)]))) buried += await bury();
+    buried += await bury();
+    t.equal(buried, retried, `${clicks} clicks: each retry was one attempt`);
+    t.ok(retried >= 200, `${retried} retries`);
+    t.strictSame(await disagreements(pool), []);
+    const { count } = await listDeadLetters(db, { limit: 1000 });
+    t.equal(count, 200, 'none is lost');
+  }
+});

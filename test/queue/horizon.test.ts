@@ -22,14 +22,7 @@ async function pagesOfClaim(low: LowWater): Promise<number> {
     return { rows: taken.rows.map(({ entity_key }) => [entity_key]) };
   };
   const explaining = { connect: async () => intercepted(await pool.connect(), explain) } as unknown as Pool;
-  const options = {
-    workerId: randomUUID(),
-    limit: 1,
-    ...ONE_EACH,
-    maxBytes: 1,
-    from: 'head',
-    withPayload: false,
-  } as const;
+  const options = { workerId: randomUUID(), limit: 1, ...ONE_EACH, maxBytes: 1, from: 'head', withPayload: false } as const;
   await claim(explaining, low, options).catch(() => undefined); // the second statement's rows are a plan
   return pages;
 }

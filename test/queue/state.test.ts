@@ -45,11 +45,7 @@ t.test('a release waits as long as it was asked to, a crash does not wait', asyn
 });
 
 t.test('a failure that names its own wait gets it', async (t) => {
-  t.equal(
-    transition(after(0), { ...(failed(false) as Outcome & { kind: 'failed' }), retryAfterSeconds: 77 }, POLICY)
-      .delaySeconds,
-    77,
-  );
+  t.equal(transition(after(0), { ...(failed(false) as Outcome & { kind: 'failed' }), retryAfterSeconds: 77 }, POLICY).delaySeconds, 77);
 });
 
 t.test('the sixth release in a row is charged, and what was never begun is not, however often', async (t) => {
