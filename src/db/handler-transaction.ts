@@ -92,7 +92,8 @@ export class HandlerTransaction {
         `set local idle_in_transaction_session_timeout = ${Math.ceil(timeoutMs) + IDLE_MARGIN_MS}`,
       ];
       // The pool's `byIndex` is for our own statements: a handler's are planned as anywhere else.
-      const planning = ['set local plan_cache_mode = auto', 'set local enable_seqscan = on'];
+      const scans = ['set local enable_seqscan = on', 'set local enable_bitmapscan = on'];
+      const planning = ['set local plan_cache_mode = auto', ...scans];
       await client.query(['begin', ...settings, ...(foreignCode ? planning : [])].join('; ')).catch(ownStatement);
       await onBegin(kyselyOver((text, parameters) => this.#query(client, text, parameters)));
       return client;

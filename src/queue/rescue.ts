@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { inTransaction } from '../db/transaction.ts';
 import type { RetryPolicy } from './backoff.ts';
-import { AS_CLAIMED_ROW, ClaimedEvent, type ClaimedRow, eventColumns } from './event.ts';
+import { AS_CLAIMED_ROW, ClaimedEvent, type ClaimedRow, eventColumns, PAYLOAD_OF_Q } from './event.ts';
 import { finish, WORKER_LOCK } from './finish.ts';
 import { transition } from './state.ts';
 import type { Outcome } from './vocabulary.ts';
@@ -128,7 +128,7 @@ async function lockHeld(client: PoolClient, workerId: string, leases: string[] |
   const { rows } = await client.query<[...ClaimedRow, lease: string]>({
     text: `select ${eventColumns(false)}, q.lease
            from tds_queue_leases c join tds_sync_queue q on q.id = any (c.ids) and q.lease = c.lease
-           join tds_inbox_payloads p on p.event_id = q.id
+           ${PAYLOAD_OF_Q}
            where c.worker_id = $1 and ($2::uuid[] is null or c.lease = any ($2))
            order by q.id for update of q`,
     values: [workerId, leases],
