@@ -33,12 +33,11 @@ with old as (
     where queued_at < now() - $1 * interval '1 day' and status = 'completed'
       and completed_at < now() - $1 * interval '1 day'
     order by queued_at limit $2 for update skip locked))
-  returning id, event_id),
+  returning id),
 payloads as (
-  delete from tds_inbox_payloads p using old where p.event_id = old.event_id
-    and not exists (select from tds_sync_queue q where q.event_id = old.event_id and q.id <> old.id)),
+  delete from tds_inbox_payloads where event_id = any (array(select id from old))),
 logs as (
-  delete from tds_sync_logs l using old where l.queue_id = old.id returning 1)
+  delete from tds_sync_logs where queue_id = any (array(select id from old)) returning 1)
 select (select count(*)::int from old) as events, (select count(*)::int from logs) as logs`;
 
 const PURGE_INBOX = `
