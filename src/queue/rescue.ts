@@ -34,7 +34,8 @@ export async function rescue(pool: Pool, policy: RetryPolicy, leaseSeconds: numb
 
 /**
  * Gives back what a living worker holds without knowing it: a claim that was committed while its answer was lost with
- * the connection. Costs no attempt.
+ * the connection, or an event that it could not end. Costs no attempt, but counts as a release: a handler that alters
+ * the queue row of its own event spoils every end, and would otherwise run for ever.
  * @param known the leases the worker knows of; claims of the last seconds may still be on their way to it
  */
 export async function releaseForgotten(pool: Pool, workerId: string, known: string[], policy: RetryPolicy) {
@@ -50,10 +51,16 @@ export async function releaseForgotten(pool: Pool, workerId: string, known: stri
       workerId,
       rows.map(({ lease }) => lease),
     );
-    await endAll(client, workerId, events, () => UNHARMED, policy);
+    await endAll(client, workerId, events, () => FORGOTTEN, policy);
   });
 }
 
+const FORGOTTEN: Outcome = {
+  kind: 'released',
+  seconds: 0,
+  tag: 'UnknownError',
+  message: 'the worker held this event without an end: its claim was lost, or a handler altered its queue row',
+};
 const UNHARMED: Outcome = { kind: 'unharmed', seconds: 0, tag: null, message: null };
 
 // A claim that was on its way while its worker was rescued commits for a worker that is gone: the second half.
