@@ -158,11 +158,11 @@ function endsTransaction(text: string): boolean {
   return TRANSACTION_COMMAND.test(text.slice(firstWordAt(text)));
 }
 
-/** Where the statement begins behind white space and comments; PostgreSQL's comments may be nested. */
+/** Where the statement begins behind white space, comments, which may be nested, and empty statements (`; commit`). */
 function firstWordAt(text: string): number {
   let at = 0;
   for (;;) {
-    if (/\s/.test(text[at] ?? '')) at += 1;
+    if (/[\s;]/.test(text[at] ?? '')) at += 1;
     else if (text.startsWith('--', at)) at = endOfLine(text, at);
     else if (text.startsWith('/*', at)) at = endOfComment(text, at);
     else return at;
