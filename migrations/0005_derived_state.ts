@@ -28,7 +28,16 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 // look-ups row by row are left to it. For the same reason the changed rows are never joined with each other: `not in`
 // and `(… in …) is true` make the planner hash them once.
 const BY_INDEX = `language plpgsql set search_path = public
-  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off`;
+  set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off`;
+
+// Of which rows a statement may read no more than these. A join says the same, but when the statistics are those of a
+// moment in which nothing waited, the planner goes through the whole table and through all changed rows for each of its
+// rows (measured: 45 s for a claim of 1,000 of 40,000). An array of keys leaves it nothing but to look them up.
+const WAITING_OF_OLD_ROWS = `w.entity_key = any (array(select entity_key from old_rows where status in ('pending', 'retry')))
+    and w.arrival >= (select min(arrival) from old_rows where status in ('pending', 'retry'))
+    and w.arrival <= (select max(arrival) from old_rows where status in ('pending', 'retry'))
+    and ((w.entity_key, w.arrival) in (
+      select entity_key, arrival from old_rows where status in ('pending', 'retry'))) is true`;
 
 const STATUSES = ['pending', 'processing', 'retry', 'completed', 'dead_letter'];
 const COUNTS = STATUSES.map((status) => `count(*) filter (where status = '${status}') as ${status}`).join(', ');
@@ -128,8 +137,7 @@ begin
     are.completed - were.completed, are.dead_letter - were.dead_letter);
 
   if were.pending + were.retry > 0 then
-    delete from tds_queue_waiting w using old_rows o
-    where o.status in ('pending', 'retry') and w.entity_key = o.entity_key and w.arrival = o.arrival;
+    delete from tds_queue_waiting w where ${WAITING_OF_OLD_ROWS};
   end if;
   if are.pending + are.retry > 0 then
     insert into tds_queue_waiting (${WAITING_COLUMNS})
@@ -137,8 +145,8 @@ begin
   end if;
   -- The bytes of an event without a version of its own are a repeat only while it waits.
   if are.unversioned > 0 and are.processing + are.completed + are.dead_letter > 0 then
-    update tds_inbox_events i set dedupe_key = null from new_rows n
-    where not n.versioned and n.status not in ('pending', 'retry') and i.event_id = n.id
+    update tds_inbox_events i set dedupe_key = null
+    where i.event_id = any (array(select id from new_rows where not versioned and status not in ('pending', 'retry')))
       and i.dedupe_key is not null;
   end if;
 
@@ -152,12 +160,13 @@ begin
 
   if are.completed > 0 then
     update tds_inbox_events i set processed = true, processed_at = statement_timestamp()
-    from new_rows n where n.status = 'completed' and i.event_id = n.id and not i.processed;
+    where i.event_id = any (array(select id from new_rows where status = 'completed')) and not i.processed;
   end if;
   if were.completed > 0 then
-    update tds_inbox_events i set processed = false, processed_at = null from new_rows n
-    where n.status <> 'completed' and (n.id in (select id from old_rows where status = 'completed')) is true
-      and i.event_id = n.id and i.processed;
+    update tds_inbox_events i set processed = false, processed_at = null
+    where i.event_id = any (array(select id from new_rows
+        where status <> 'completed' and (id in (select id from old_rows where status = 'completed')) is true))
+      and i.processed;
   end if;
 
   if are.dead_letter > 0 then
@@ -166,9 +175,9 @@ begin
   end if;
   if were.dead_letter > 0 then
     update tds_dead_letter_queue d set resolved_at = now(), retry_count = d.retry_count + 1, last_retry_at = now()
-    from new_rows n
-    where n.status <> 'dead_letter' and (n.id in (select id from old_rows where status = 'dead_letter')) is true
-      and d.id = n.id and d.resolved_at is null;
+    where d.id = any (array(select id from new_rows
+        where status <> 'dead_letter' and (id in (select id from old_rows where status = 'dead_letter')) is true))
+      and d.resolved_at is null;
   end if;
   return null;
 end $$;
@@ -182,14 +191,13 @@ begin
   insert into tds_queue_counts
     select -c.pending, -c.processing, -c.retry, -c.completed, -c.dead_letter
     from (select ${COUNTS} from old_rows having count(*) > 0) as c (pending, processing, retry, completed, dead_letter);
-  delete from tds_queue_waiting w using old_rows o
-    where o.status in ('pending', 'retry') and w.entity_key = o.entity_key and w.arrival = o.arrival;
+  delete from tds_queue_waiting w where ${WAITING_OF_OLD_ROWS};
   if exists (select from old_rows where status = 'processing') then
     perform tds_queue_end_claims(array_agg(id), array_agg(distinct lease), array_agg(entity_key), '{}')
     from old_rows where status = 'processing';
   end if;
-  update tds_dead_letter_queue d set resolved_at = now() from old_rows o
-    where o.status = 'dead_letter' and d.id = o.id and d.resolved_at is null;
+  update tds_dead_letter_queue d set resolved_at = now()
+    where d.id = any (array(select id from old_rows where status = 'dead_letter')) and d.resolved_at is null;
   return null;
 end $$;
 create trigger tds_sync_queue_deleted after delete on tds_sync_queue
@@ -218,7 +226,9 @@ begin
     case when i.quarantine_reason is null then 'failed' else 'quarantined' end,
     p.payload, p.raw_body, q.attempt_count, coalesce(q.error_tag, 'UnknownError'),
     coalesce(q.error_message, 'moved to the dead letters by hand')
-  from tds_sync_queue q left join tds_inbox_events i on i.event_id = q.id left join tds_inbox_payloads p on p.event_id = q.id
+  from tds_sync_queue q
+    left join lateral (select quarantine_reason from tds_inbox_events where event_id = q.id offset 0) i on true
+    left join lateral (select payload, raw_body from tds_inbox_payloads where event_id = q.id offset 0) p on true
   where q.id = any (dead)
   on conflict (id) do update set event_type = excluded.event_type, entity_id = excluded.entity_id, kind = excluded.kind,
     organization_id = excluded.organization_id, payload = coalesce(excluded.payload, tds_dead_letter_queue.payload),
@@ -228,7 +238,7 @@ end $$;
 
 create function tds_dead_letters_left() returns trigger ${BY_INDEX} as $$
 begin
-  delete from tds_sync_queue q using old_rows o where q.id = o.id and q.status = 'dead_letter';
+  delete from tds_sync_queue q where q.id = any (array(select id from old_rows)) and q.status = 'dead_letter';
   return null;
 end $$;
 create trigger tds_dead_letter_queue_deleted after delete on tds_dead_letter_queue
@@ -262,7 +272,7 @@ create trigger tds_sync_logs_inserted after insert on tds_sync_logs
 const INBOX = `
 create function tds_inbox_deleted() returns trigger ${BY_INDEX} as $$
 begin
-  delete from tds_inbox_payloads p using old_rows o where p.event_id = o.event_id;
+  delete from tds_inbox_payloads p where p.event_id = any (array(select event_id from old_rows));
   return null;
 end $$;
 create trigger tds_inbox_events_deleted after delete on tds_inbox_events

@@ -76,6 +76,7 @@ function sessionSettings({ byIndex = false }: DatabaseOptions): [name: string, v
     ['default_transaction_isolation', 'read committed'],
     ['plan_cache_mode', byIndex ? 'force_generic_plan' : 'auto'],
     ['enable_seqscan', byIndex ? 'off' : 'on'],
+    ['enable_bitmapscan', byIndex ? 'off' : 'on'],
   ];
 }
 

@@ -92,7 +92,8 @@ export class HandlerTransaction {
         `set local idle_in_transaction_session_timeout = ${Math.ceil(timeoutMs) + IDLE_MARGIN_MS}`,
       ];
       // The pool's `byIndex` is for our own statements: a handler's are planned as anywhere else.
-      const planning = ['set local plan_cache_mode = auto', 'set local enable_seqscan = on'];
+      const scans = ['set local enable_seqscan = on', 'set local enable_bitmapscan = on'];
+      const planning = ['set local plan_cache_mode = auto', ...scans];
       await client.query(['begin', ...settings, ...(foreignCode ? planning : [])].join('; ')).catch(ownStatement);
       await onBegin(kyselyOver((text, parameters) => this.#query(client, text, parameters)));
       return client;
@@ -157,11 +158,11 @@ function endsTransaction(text: string): boolean {
   return TRANSACTION_COMMAND.test(text.slice(firstWordAt(text)));
 }
 
-/** Where the statement begins behind white space and comments; PostgreSQL's comments may be nested. */
+/** Where the statement begins behind white space, comments, which may be nested, and empty statements (`; commit`). */
 function firstWordAt(text: string): number {
   let at = 0;
   for (;;) {
-    if (/\s/.test(text[at] ?? '')) at += 1;
+    if (/[\s;]/.test(text[at] ?? '')) at += 1;
     else if (text.startsWith('--', at)) at = endOfLine(text, at);
     else if (text.startsWith('/*', at)) at = endOfComment(text, at);
     else return at;

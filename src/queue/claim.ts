@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
 import { inTransaction } from '../db/transaction.ts';
-import { AS_CLAIMED_ROW, byArrival, ClaimedEvent, type ClaimedRow, eventColumns } from './event.ts';
+import { AS_CLAIMED_ROW, byArrival, ClaimedEvent, type ClaimedRow, eventColumns, PAYLOAD_OF_Q } from './event.ts';
 import type { LowWater, Place } from './low-water.ts';
 
 export type ClaimOptions = {
@@ -88,8 +88,10 @@ async function takeEvents(
 // Claims are looked up one by one for the same reason: under an old snapshot their table keeps every row that passed.
 const FREE = `not (select paused from tds_queue_state)
     and not exists (select from tds_queue_claims c where c.entity_key = w.entity_key offset 0)`;
-const FIRST_IS_DUE = `not exists (select from tds_queue_waiting b
-      where b.entity_key = w.entity_key and b.arrival < w.arrival and not b.due offset 0)`;
+// `order by … limit 1`: there is one index in this order. By the bare condition the planner may take another one, and
+// read everything that is not due for each candidate.
+const FIRST_IS_DUE = `not exists (select from (select b.arrival from tds_queue_waiting b
+      where b.entity_key = w.entity_key and not b.due order by b.arrival limit 1) b where b.arrival < w.arrival)`;
 
 /** Whose events may be claimed. Rows that another claim looks at are passed over, not waited for. */
 const CANDIDATES = {
@@ -114,6 +116,8 @@ on conflict (entity_key) do nothing returning entity_key`;
 
 // `line`: an entity's events in order of arrival. None may be taken from the first on that has to wait.
 // status || '': statistics of a moment in which nothing waited would have the planner read the whole table.
+// `several`: by row address, so that each claim is looked up; the planner, which thinks that there is one claim, would
+// otherwise go through `together` for every claim of the set.
 // `spared`: entities of which nothing was taken after all.
 const takeEventsSql = (kind: 'due' | 'suspect', withPayload: boolean) => `
 with line as (
@@ -128,15 +132,18 @@ sized as (
 chosen as materialized (select id, entity_key, arrival from sized where bytes_before < $5::bigint),
 q as (
   update tds_sync_queue s set status = 'processing', lease = $1, started_at = statement_timestamp()
-  from chosen c where s.id = c.id and s.status || '' in ('pending', 'retry')
+  where s.id = any (array(select id from chosen)) and s.status || '' in ('pending', 'retry')
   returning s.*),
 leased as (
   insert into tds_queue_leases (lease, worker_id, ids) select $1, $6, array_agg(id) from q having count(*) > 0),
+together as materialized (
+  select entity_key, array_agg(id order by arrival) as ids from q group by entity_key having count(*) > 1),
 several as (
   update tds_queue_claims c set ids = e.ids
-  from (select entity_key, array_agg(id order by arrival) as ids from q group by entity_key having count(*) > 1) e
-  where c.entity_key = e.entity_key),
+  from together e cross join lateral (
+    select k.ctid from tds_queue_claims k where k.entity_key = e.entity_key offset 0) k
+  where c.ctid = k.ctid),
 spared as (
   delete from tds_queue_claims c
   where c.entity_key = any ($2::bigint[]) and c.lease = $1 and c.entity_key not in (select entity_key from q))
-select ${eventColumns(withPayload)} from q join tds_inbox_payloads p on p.event_id = q.id`;
+select ${eventColumns(withPayload)} from q ${PAYLOAD_OF_Q}`;

@@ -65,7 +65,7 @@ finished as (
     started_at = case when e.status = 'pending' then null else q.started_at end,
     completed_at = case when e.status = 'completed' then statement_timestamp() end,
     suspect = e.suspect, lease = null, outcome = e.outcome, error_tag = e.error_tag, error_message = e.error_message
-  from ends e where q.id = e.id and q.lease = e.lease
+  from ends e where q.id = any ($3::uuid[]) and q.id = e.id and q.lease = e.lease
   returning q.id, q.attempt_count, q.outcome, q.error_tag, q.error_message, e.duration_ms, e.log, e.charge),
 logged as (
   insert into tds_sync_logs (queue_id, worker_id, created_at, duration_ms, attempt, status, outcome, error_tag, error_message)

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { inTransaction } from '../db/transaction.ts';
 import type { RetryPolicy } from './backoff.ts';
-import { AS_CLAIMED_ROW, ClaimedEvent, type ClaimedRow, eventColumns } from './event.ts';
+import { AS_CLAIMED_ROW, ClaimedEvent, type ClaimedRow, eventColumns, PAYLOAD_OF_Q } from './event.ts';
 import { finish, WORKER_LOCK } from './finish.ts';
 import { transition } from './state.ts';
 import type { Outcome } from './vocabulary.ts';
@@ -34,7 +34,9 @@ export async function rescue(pool: Pool, policy: RetryPolicy, leaseSeconds: numb
 
 /**
  * Gives back what a living worker holds without knowing it: a claim that was committed while its answer was lost with
- * the connection. Costs no attempt. Also ends leases of which nothing is in hand any more.
+ * the connection, or an event that it could not end. Costs no attempt, but counts as a release: a handler that alters
+ * the queue row of its own event spoils every end, and would otherwise run for ever. Also ends leases of which nothing
+ * is in hand any more.
  * @param known the leases the worker knows of; claims of the last seconds may still be on their way to it
  */
 export async function releaseForgotten(pool: Pool, workerId: string, known: string[], policy: RetryPolicy) {
@@ -49,7 +51,7 @@ export async function releaseForgotten(pool: Pool, workerId: string, known: stri
       workerId,
       rows.map(({ lease }) => lease),
     );
-    await endAll(client, workerId, events, () => UNHARMED, policy);
+    await endAll(client, workerId, events, () => FORGOTTEN, policy);
     await endEmptyLeases(client, workerId);
   });
 }
@@ -66,6 +68,12 @@ async function endEmptyLeases(client: PoolClient, workerId: string): Promise<voi
   );
 }
 
+const FORGOTTEN: Outcome = {
+  kind: 'released',
+  seconds: 0,
+  tag: 'UnknownError',
+  message: 'the worker held this event without an end: its claim was lost, or a handler altered its queue row',
+};
 const UNHARMED: Outcome = { kind: 'unharmed', seconds: 0, tag: null, message: null };
 
 // A claim that was on its way while its worker was rescued commits for a worker that is gone: the second half.
@@ -141,7 +149,7 @@ async function lockHeld(client: PoolClient, workerId: string, leases: string[] |
   const { rows } = await client.query<[...ClaimedRow, lease: string]>({
     text: `select ${eventColumns(false)}, q.lease
            from tds_queue_leases c join tds_sync_queue q on q.id = any (c.ids) and q.lease = c.lease
-           join tds_inbox_payloads p on p.event_id = q.id
+           ${PAYLOAD_OF_Q}
            where c.worker_id = $1 and ($2::uuid[] is null or c.lease = any ($2))
            order by q.id for update of q`,
     values: [workerId, leases],

@@ -113,7 +113,17 @@ async function attempt(context: WorkerContext, events: QueuedEvent[], signal: Ab
     );
   } catch (error) {
     await transaction.rollback();
-    throw error;
+    throw isReadable(error) ? error : new Error('a handler threw something that cannot be read');
+  }
+}
+
+/** Of a revoked Proxy not even its class can be asked, and whoever asks would throw instead of ending the event. */
+function isReadable(error: unknown): boolean {
+  try {
+    Object.getPrototypeOf(Object(error));
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { releaseForgotten, rescue } from '../../src/queue/rescue.ts';
+import { MAX_FREE_RELEASES } from '../../src/queue/state.ts';
 import { testDatabase, waitFor } from '../helper.ts';
 import { ALL_OF_EACH, arrive, Claimer, POLICY, registerWorker, SUCCESS, statusOf } from './engine.ts';
 
@@ -118,6 +119,19 @@ t.test('a claim whose answer was lost is given back uncharged', async (t) => {
   await releaseForgotten(pool, worker.workerId, [], POLICY);
   t.equal(await statusOf(pool, id), 'pending 0');
   t.equal((await new Claimer(pool).claim()).length, 1);
+});
+
+t.test('what a worker gives back again and again without an end is charged in the end', async (t) => {
+  const [id = ''] = await arrive(pool, ['a']);
+  const worker = new Claimer(pool, await registerWorker(pool));
+  const rounds = MAX_FREE_RELEASES + POLICY.maxAttempts;
+  for (let round = 0; round < rounds; round += 1) {
+    await pool.query(`update tds_sync_queue set run_at = now()`);
+    await worker.claim();
+    await pool.query(`update tds_queue_leases set claimed_at = now() - interval '1 minute'`);
+    await releaseForgotten(pool, worker.workerId, [], POLICY);
+  }
+  t.equal(await statusOf(pool, id), 'dead_letter 3');
 });
 
 t.test('what a worker knows that it holds is left to it', async (t) => {

@@ -116,6 +116,19 @@ t.test('a handler cannot commit', async (t) => {
   t.strictSame(await marks(), []);
 });
 
+t.test('a handler cannot commit behind an empty statement', async (t) => {
+  const worker = testContext(pool, [
+    {
+      async handle(_, context) {
+        await mark('own', context);
+        await sql.raw('; /* empty */ ; commit').execute(context.trx);
+      },
+    },
+  ]);
+  t.equal(await attempt(worker), 'retry 1');
+  t.strictSame(await marks(), []);
+});
+
 t.test('a handler may use savepoints', async (t) => {
   const worker = testContext(pool, [
     {
@@ -170,6 +183,15 @@ for (const thrown of [undefined, null, 'text', 0, { odd: true }]) {
     t.equal(await attempt(testContext(pool, [{ handle: () => Promise.reject(thrown) }])), 'retry 1');
   });
 }
+
+t.test('a handler that throws what cannot even be asked for its class fails its attempt', async (t) => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const handle = async () => {
+    throw proxy;
+  };
+  t.equal(await attempt(testContext(pool, [{ handle }])), 'retry 1');
+});
 
 t.test('a handler that throws before its first await fails its attempt', async (t) => {
   const handle = () => {
