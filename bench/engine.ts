@@ -4,12 +4,16 @@ import { openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { type Database, openDatabase } from '../src/db/database.ts';
+import { inTransaction } from '../src/db/transaction.ts';
 import type { Handler } from '../src/handlers/handler.ts';
 import { Registry } from '../src/handlers/registry.ts';
 import { Inbox } from '../src/inbox/store.ts';
 import { createLogger } from '../src/log.ts';
 import { dispatchByPostgres } from '../src/queue/dispatch.ts';
+import type { ClaimedEvent } from '../src/queue/event.ts';
+import { finish } from '../src/queue/finish.ts';
 import { queueStats } from '../src/queue/inspect.ts';
+import { transition } from '../src/queue/state.ts';
 import type { WorkerContext } from '../src/worker/context.ts';
 import { Heartbeat } from '../src/worker/heartbeat.ts';
 import { Loop } from '../src/worker/loop.ts';
@@ -17,6 +21,7 @@ import { Sweep } from '../src/worker/sweep.ts';
 import { arrival, entityOf } from './invoice.ts';
 
 const LEASE_SECONDS = 30;
+const POLICY = { maxAttempts: 3, baseSeconds: 1, maxSeconds: 10 };
 /** How often a side asks whether its queue is empty: seldom enough to cost nothing. */
 export const POLL_MS = 25;
 
@@ -34,7 +39,7 @@ export async function startWorker({ url, pool }: Opened, handlers: Handler[], co
   const context: WorkerContext = {
     ...{ workerId: randomUUID(), pool, handlerPool: pool, log, registry: new Registry(handlers), crash() {} },
     dispatcher: dispatchByPostgres(pool),
-    policy: { maxAttempts: 3, baseSeconds: 1, maxSeconds: 10 },
+    policy: POLICY,
   };
   const loop = new Loop(context, { concurrency });
   const heartbeat = new Heartbeat({
@@ -67,6 +72,13 @@ export async function fill(pool: pg.Pool, jobs: number, { sharedPercent = 0, fir
     }
   };
   await Promise.all(Array.from({ length: 256 }, sender));
+}
+
+/** Ends claimed events as done, without a worker. */
+export async function complete(pool: pg.Pool, workerId: string, events: ClaimedEvent[]): Promise<void> {
+  const done = { kind: 'succeeded', label: 'applied' } as const;
+  const finished = events.map((event) => ({ event, transition: transition(event, done, POLICY), durationMs: 1 }));
+  await inTransaction(pool, (client) => finish(client, workerId, finished));
 }
 
 /** Resolves when everything in the queue is completed. */

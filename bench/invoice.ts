@@ -60,13 +60,13 @@ export function arrival(n: number, entity = n): Arrival {
   const contentType = 'application/json';
   const parsed = parseDelivery({
     ...{ body: bytes, contentType, method: 'POST', organizationId: ORGANIZATION, defaultOrganization: ORGANIZATION },
-    ...{ module: 'invoice', action: 'updated' },
+    ...{ module: 'invoice', action: 'upsert' },
   });
   if (parsed.kind !== 'delivery') throw new Error(`the bench's own invoice was not understood: ${parsed.kind}`);
   return { parsed, body: bytes, contentType, method: 'POST', path: WEBHOOK_PATH, userAgent: 'bench', ip: '127.0.0.1' };
 }
 
-export const WEBHOOK_PATH = `/webhooks/zoho-books/${ORGANIZATION}/invoice/updated`;
+export const WEBHOOK_PATH = `/webhooks/zoho-books/${ORGANIZATION}/invoice/upsert`;
 
 export const SECRET = 'a-secret-for-the-bench';
 
