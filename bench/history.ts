@@ -57,5 +57,5 @@ payloads as (
   insert into tds_inbox_payloads (event_id, source, version, payload)
   select id, 'webhook', now(), $1::json from numbers)
 insert into tds_sync_queue (id, entity_key, payload_bytes, organization_id, event_type, entity_id)
-select id, hashint8extended(n, 1), length($1), '600012345', 'invoice.updated', (983000000000000000 + n)::text
+select id, hashint8extended(n, 1), length($1::text), '600012345', 'invoice.updated', (983000000000000000 + n)::text
 from numbers order by n`;

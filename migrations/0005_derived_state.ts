@@ -6,7 +6,18 @@ import { type Kysely, sql } from 'kysely';
  * forget it. They also enforce the order of an entity's events: see `tds_queue_end_claims`.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
-  for (const statements of [HAND_WRITTEN, INSERTED, CLAIMS_END, UPDATED, DELETED, DEAD_LETTERS, LOGS, INBOX, REBUILD, ALWAYS]) {
+  for (const statements of [
+    HAND_WRITTEN,
+    INSERTED,
+    CLAIMS_END,
+    UPDATED,
+    DELETED,
+    DEAD_LETTERS,
+    LOGS,
+    INBOX,
+    REBUILD,
+    ALWAYS,
+  ]) {
     await sql.raw(statements).execute(db);
   }
 }
@@ -77,10 +88,14 @@ create trigger tds_sync_queue_inserted after insert on tds_sync_queue
 const CLAIMS_END = `
 create function tds_queue_end_claims(ended uuid[], ended_leases uuid[], keys bigint[], gone_back uuid[]) returns void
 ${BY_INDEX} as $$
+declare
+  were_alone bigint;
 begin
   delete from tds_queue_claims c where c.entity_key = any (keys) and c.lease = any (ended_leases) and c.ids is null;
+  get diagnostics were_alone = row_count;
 
-  if exists (select from tds_queue_claims c where c.entity_key = any (keys) and c.lease = any (ended_leases)) then
+  -- Less than there are events: some were claimed together with others of their entity.
+  if were_alone < cardinality(keys) then
     update tds_sync_queue later set status = 'pending', lease = null, started_at = null
     from tds_queue_claims c join tds_sync_queue back on back.id = any (c.ids)
     where c.entity_key = any (keys) and c.lease = any (ended_leases) and back.id = any (gone_back)
