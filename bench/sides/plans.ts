@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { type ClaimOptions, claim } from '../../src/queue/claim.ts';
 import { LowWater } from '../../src/queue/low-water.ts';
-import { complete, open, settle } from '../engine.ts';
+import { DONE, end, open, settle } from '../engine.ts';
 import { explainingPool, type Plan } from '../explain.ts';
 import { addPending } from '../history.ts';
 import { side } from '../side.ts';
@@ -19,7 +19,7 @@ side<{ url: string; pending: number }, Record<string, Plan>>(async ({ url, pendi
   for (const limit of [1, 500]) {
     const options: ClaimOptions = { ...OPTIONS, limit };
     await claim(explaining, new LowWater(), options);
-    await complete(explaining, OPTIONS.workerId, await claim(pool, new LowWater(), options));
+    await end(explaining, OPTIONS.workerId, await claim(pool, new LowWater(), options), DONE);
     names.push(`take ${limit} entities`, `take ${limit} events`, `finish ${limit}`);
   }
   return Object.fromEntries(names.map((name, n) => [name, plans[n] as Plan]));

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { type ClaimOptions, claim } from '../../src/queue/claim.ts';
 import { LowWater } from '../../src/queue/low-water.ts';
-import { complete, fill, open, settle } from '../engine.ts';
+import { DONE, end, fill, open, settle } from '../engine.ts';
 import { explainingPool, type Plan } from '../explain.ts';
 import { side } from '../side.ts';
 
@@ -49,6 +49,6 @@ async function pass(pool: pg.Pool, low: LowWater): Promise<void> {
   for (;;) {
     const events = await claim(pool, low, { ...OPTIONS, limit: BATCH });
     if (events.length === 0) return;
-    await complete(pool, WORKER, events);
+    await end(pool, WORKER, events, DONE);
   }
 }
