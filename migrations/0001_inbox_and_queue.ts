@@ -43,7 +43,7 @@ create table tds_inbox_payloads (
 );
 comment on column tds_inbox_payloads.version is 'last_modified_time, updated_time or created_time of the record';
 comment on column tds_inbox_payloads.payload is 'the record as JSON text: json keeps every digit as sent';
-comment on column tds_inbox_payloads.request is 'what was unusual: another path than /webhooks/zoho-books/<organization>/<module>/<action>, method or content type';
+comment on column tds_inbox_payloads.request is 'what was unusual: another path than /webhooks/zoho-books/<organization>/<module>/upsert (or /<action>), method or content type';
 comment on column tds_inbox_payloads.raw_body is 'the bytes as received, where payload is not simply a part of them';
 `;
 
