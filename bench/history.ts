@@ -4,10 +4,10 @@ import { invoice } from './invoice.ts';
 
 /**
  * Puts `count` completed events into inbox, queue and logs, an event every 100 ms up to an hour ago, as the worker
- * leaves them. Their payload is `{}`: claims and counts never read it.
+ * leaves them; every fifth failed at its first attempt. Their payload is `{}`: claims and counts never read it.
  */
 export async function addCompleted(pool: pg.Pool, count: number): Promise<void> {
-  for (const insert of [INBOX, PAYLOADS, QUEUE, LOGS]) await pool.query(insert, [count]);
+  for (const insert of [INBOX, PAYLOADS, QUEUE, LOGS, FAILURES]) await pool.query(insert, [count]);
   await pool.query("select setval('tds_arrival', greatest($1::bigint, (select last_value from tds_arrival)))", [count]);
 }
 
@@ -35,6 +35,29 @@ select ${ID}, n, hashint8extended(n, 0), ${TIME}, ${TIME}, 1500, '600012345', 'i
 const LOGS = `
 insert into tds_sync_logs (queue_id, worker_id, created_at, duration_ms, attempt, status)
 select ${ID}, ${ID}, ${TIME}, 1, 1, 'completed' from ${N}`;
+
+const FAILURES = `
+insert into tds_sync_logs (queue_id, worker_id, created_at, duration_ms, attempt, status, error_tag, error_message)
+select ${ID}, ${ID}, ${TIME}, 1, 1, 'retry', 'NetworkError', 'connection refused' from ${N} where n % 5 = 0`;
+
+/** Puts `count` open dead letters of the last hour into the queue, through the triggers. */
+export async function addDeadLetters(pool: pg.Pool, count: number): Promise<void> {
+  await pool.query(DEAD, [invoice(1), count]);
+}
+
+const DEAD = `
+with numbers as (
+  select n, ('01970000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid as id from generate_series(1, $2::int) as n),
+inbox as (
+  insert into tds_inbox_events (event_id, dedupe_key, organization_id, module, action, entity_id, event_type)
+  select id, id, '600012345', 'invoice', 'updated', (984000000000000000 + n)::text, 'invoice.updated' from numbers),
+payloads as (
+  insert into tds_inbox_payloads (event_id, source, version, payload) select id, 'webhook', now(), $1::json from numbers)
+insert into tds_sync_queue (id, entity_key, queued_at, payload_bytes, organization_id, event_type, entity_id,
+  attempt_count, status, error_tag, error_message)
+select id, hashint8extended(n, 2), now() - interval '1 hour' + n * interval '100 ms', length($1::text), '600012345',
+  'invoice.updated', (984000000000000000 + n)::text, 3, 'dead_letter', 'NetworkError', 'connection refused'
+from numbers order by n`;
 
 /** Puts `count` waiting events with full payloads into the queue, through the triggers, 10,000 at a time. */
 export async function addPending(pool: pg.Pool, count: number): Promise<void> {
