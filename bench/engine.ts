@@ -33,8 +33,9 @@ export const log = createLogger('tds-core-bench', 'info', { fd: openSync('/dev/n
 
 export type Opened = { url: string; db: Database; pool: pg.Pool; close(): Promise<void> };
 
-export function open(url: string, max = 10): Opened {
-  return { url, ...openDatabase({ url, max, applicationName: 'tds-bench', byIndex: true, queryTimeoutMs: 0, log }) };
+/** Connections as the worker has them; those of the API are left to the planner. */
+export function open(url: string, max = 10, byIndex = true): Opened {
+  return { url, ...openDatabase({ url, max, applicationName: 'tds-bench', byIndex, queryTimeoutMs: 0, log }) };
 }
 
 /** Starts a worker with everything it has in production: heartbeat, sweeps, log. */

@@ -22,7 +22,7 @@ const POOL = 10;
 side<{ url: string; store: Store }, { port: number }>(async ({ url, store }) => {
   if (store === 'bare') return bareApp();
   // As src/api/main.ts has it: four connections for the inbox, another pool for operators.
-  const { db, pool } = open(url, store === 'textbook' ? POOL : 4);
+  const { db, pool } = open(url, store === 'textbook' ? POOL : 4, false);
   if (store === 'textbook') await createTextbook(pool);
   const stores = {
     inbox: () => new Inbox(pool, log),

@@ -21,7 +21,7 @@ const OTHERS = [
 ];
 
 side<{ url: string; requests: number }, Dashboard>(async ({ url, requests }) => {
-  const { db, pool } = open(url);
+  const { db, pool } = open(url, 10, false);
   const inbox = { accept: () => Promise.reject(new Error('no webhooks here')) };
   const api = await buildApp({ config: loadConfig({}), log, db, inbox });
   const get = async (path: string) => {
