@@ -27,6 +27,9 @@ export type Size = {
   snapshotJobs: number;
   memoryJobs: number;
   dashboardRequests: number;
+  /** Of 950 kB. */
+  largeDeliveries: number;
+  largeTurns: number;
 };
 
 export const FULL: Size = {
@@ -38,6 +41,8 @@ export const FULL: Size = {
   snapshotJobs: 20_000,
   memoryJobs: 1_000_000,
   dashboardRequests: 500,
+  largeDeliveries: 1000,
+  largeTurns: 2,
 };
 
 export const QUICK: Size = {
@@ -49,6 +54,8 @@ export const QUICK: Size = {
   snapshotJobs: 5_000,
   memoryJobs: 100_000,
   dashboardRequests: 100,
+  largeDeliveries: 100,
+  largeTurns: 1,
 };
 
 /** Runs every side once per turn, each turn in another order, so that a slow minute does not hit one of them alone. */

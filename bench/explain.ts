@@ -2,10 +2,8 @@ import type pg from 'pg';
 
 export type Plan = {
   text: string;
-  /** Read by the whole statement. */
+  /** Read by the whole statement, its triggers not included. */
   buffers: number;
-  /** Of these, what it took to find, lock and take a row of tds_queue_ready; 0 for other statements. */
-  takeBuffers: number;
 };
 
 /**
@@ -27,7 +25,7 @@ export function explainingPool(pool: pg.Pool, plans: Plan[]): pg.Pool {
 }
 
 async function explainAndRun(client: pg.PoolClient, statement: pg.QueryConfig, plans: Plan[]) {
-  if (/^(begin|rollback)$/.test(statement.text)) return client.query(statement.text);
+  if (/^(begin|rollback)\b/.test(statement.text)) return client.query(statement.text);
   if (statement.text === 'commit') return client.query('rollback');
   const { text, values = [] } = statement;
   await client.query('savepoint explaining');
@@ -39,12 +37,7 @@ async function explainAndRun(client: pg.PoolClient, statement: pg.QueryConfig, p
 
 function readPlan(lines: string[]): Plan {
   const text = lines.join('\n');
-  return { text, buffers: buffersAfter(text, ''), takeBuffers: buffersAfter(text, 'Delete on tds_queue_ready') };
-}
-
-function buffersAfter(text: string, node: string): number {
-  const at = text.indexOf(node);
-  const found = at < 0 ? '' : (/Buffers: shared (.*)/.exec(text.slice(at))?.[1] ?? '');
+  const found = /Buffers: shared (.*)/.exec(text)?.[1] ?? '';
   const count = (name: string) => Number(new RegExp(`${name}=(\\d+)`).exec(found)?.[1] ?? 0);
-  return count('hit') + count('read');
+  return { text, buffers: count('hit') + count('read') };
 }

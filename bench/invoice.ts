@@ -10,8 +10,8 @@ const FIRST_ID = 982_000_000_567_001n;
 const START = Date.parse('2026-01-01T00:00:00Z');
 const HOT_ENTITIES = 50;
 
-/** The JSON text of an invoice as Zoho Books sends it, exactly PAYLOAD_BYTES long; every `n` is another version. */
-export function invoice(n: number, entity = n): string {
+/** The JSON text of an invoice as Zoho Books sends it, exactly `bytes` long; every `n` is another version. */
+export function invoice(n: number, entity = n, bytes = PAYLOAD_BYTES): string {
   const lines = [1, 2, 3].map((line) => ({
     line_item_id: `${FIRST_ID + BigInt(n * 10 + line)}`,
     item_id: `${FIRST_ID + BigInt(line)}`,
@@ -37,15 +37,17 @@ export function invoice(n: number, entity = n): string {
     last_modified_time: new Date(START + n * 1000).toISOString(),
     notes: '',
   });
-  return `${text.slice(0, -2)}${NOTE.slice(0, PAYLOAD_BYTES - text.length)}"}`;
+  const missing = bytes - text.length;
+  const note = missing <= NOTE.length ? NOTE : NOTE.repeat(Math.ceil(missing / NOTE.length));
+  return `${text.slice(0, -2)}${note.slice(0, missing)}"}`;
 }
 
 // Not one letter repeated: PostgreSQL's compression would store that as nothing.
 const NOTE = Array.from({ length: 150 }, (_, i) => ((i * 2_654_435_761) % 4_294_967_296).toString(36)).join(' ');
 
 /** The body of a webhook: the record in its wrapper. */
-export function body(n: number, entity = n): string {
-  return `{"invoice":${invoice(n, entity)}}`;
+export function body(n: number, entity = n, bytes = PAYLOAD_BYTES): string {
+  return `{"invoice":${invoice(n, entity, bytes)}}`;
 }
 
 /** Entity of event `n` where `sharedPercent` of the events belong to 50 busy entities, the rest each to its own. */
@@ -55,18 +57,18 @@ export function entityOf(n: number, sharedPercent: number): number {
 }
 
 /** A delivery as the webhook route hands it to the inbox. */
-export function arrival(n: number, entity = n): Arrival {
-  const bytes = Buffer.from(body(n, entity));
+export function arrival(n: number, entity = n, payloadBytes = PAYLOAD_BYTES): Arrival {
+  const bytes = Buffer.from(body(n, entity, payloadBytes));
   const contentType = 'application/json';
   const parsed = parseDelivery({
     ...{ body: bytes, contentType, method: 'POST', organizationId: ORGANIZATION, defaultOrganization: ORGANIZATION },
-    ...{ module: 'invoice', action: 'updated' },
+    ...{ module: 'invoice', action: 'upsert' },
   });
   if (parsed.kind !== 'delivery') throw new Error(`the bench's own invoice was not understood: ${parsed.kind}`);
   return { parsed, body: bytes, contentType, method: 'POST', path: WEBHOOK_PATH, userAgent: 'bench', ip: '127.0.0.1' };
 }
 
-export const WEBHOOK_PATH = `/webhooks/zoho-books/${ORGANIZATION}/invoice/updated`;
+export const WEBHOOK_PATH = `/webhooks/zoho-books/${ORGANIZATION}/invoice/upsert`;
 
 export const SECRET = 'a-secret-for-the-bench';
 

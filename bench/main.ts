@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { type Bench, FULL, QUICK, type Row } from './bench.ts';
 import type { Plan } from './explain.ts';
 import { printTable, type Report, writeReport } from './report.ts';
-import { drainRows, mirrorRows, walRow } from './rows/drain.ts';
+import { drainRows, largeRow, mirrorRows, walRow, workersRow } from './rows/drain.ts';
 import { intakeRows, oneConnectionRow } from './rows/intake.ts';
 import { latencyRows } from './rows/latency.ts';
 import { historyRows, loadTestRows, memoryRow, snapshotRow } from './rows/size.ts';
@@ -20,6 +20,8 @@ let plans: Record<string, Plan> = {};
 
 const PARTS: Record<string, (bench: Bench) => Promise<Row[]>> = {
   drain: drainRows,
+  workers: async (bench) => [await workersRow(bench)],
+  large: async (bench) => [await largeRow(bench)],
   mirror: mirrorRows,
   intake: intakeRows,
   one: async (bench) => [await oneConnectionRow(bench)],
@@ -35,13 +37,28 @@ const PARTS: Record<string, (bench: Bench) => Promise<Row[]>> = {
   load: loadTestRows,
 };
 
+const HELP = `npm run bench [-- options]: TDS Core and its peers side by side, in one run
+
+  --quick       every row with small numbers: about two minutes instead of half an hour
+  --only a,b    some parts: ${Object.keys(PARTS).join(', ')}
+  --save        also writes bench/RESULTS.md
+  --help        this text
+
+Uses the server of DATABASE_URL, in databases of its own that it drops, else a PostgreSQL of its own; 10 GB of disk.`;
+
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string', default: Object.keys(PARTS).join(',') },
     save: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
   },
 });
+
+if (options.help) {
+  console.log(HELP);
+  process.exit(0);
+}
 
 installPeers();
 const started = performance.now();

@@ -97,10 +97,14 @@ create trigger tds_sync_queue_inserted after insert on tds_sync_queue
 const CLAIMS_END = `
 create function tds_queue_end_claims(ended uuid[], ended_leases uuid[], keys bigint[], gone_back uuid[]) returns void
 ${BY_INDEX} as $$
+declare
+  were_alone bigint;
 begin
   delete from tds_queue_claims c where c.entity_key = any (keys) and c.lease = any (ended_leases) and c.ids is null;
+  get diagnostics were_alone = row_count;
 
-  if exists (select from tds_queue_claims c where c.entity_key = any (keys) and c.lease = any (ended_leases)) then
+  -- Less than there are events: some were claimed together with others of their entity.
+  if were_alone < cardinality(keys) then
     update tds_sync_queue later set status = 'pending', lease = null, started_at = null
     from tds_queue_claims c join tds_sync_queue back on back.id = any (c.ids)
     where c.entity_key = any (keys) and c.lease = any (ended_leases) and back.id = any (gone_back)

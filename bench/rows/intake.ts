@@ -20,19 +20,19 @@ export async function intakeRows(bench: Bench): Promise<Row[]> {
       bare: () => load(bench, 'bare', connections),
     });
     const rates = (store: Store) => (results[store] ?? []).map(({ perSecond }) => perSecond);
-    const line = (what: string, theirs: Store, least?: number): Row => {
-      const ratio = pairedRatio(rates('inbox'), rates(theirs));
+    const line = (what: string, ours: Store, theirs: Store, least: number): Row => {
+      const ratio = pairedRatio(rates(ours), rates(theirs));
       return {
-        what: `intake at ${connections} connections ${what}`,
-        measured: `${two(ratio)} x (${count(median(rates('inbox')))} : ${count(median(rates(theirs)))} requests/s)`,
-        target: least ? `at least ${least} x` : '',
-        verdict: least ? verdict(ratio >= least) : '',
-        values: { ours: rates('inbox'), theirs: rates(theirs), ratio },
+        what: `${what}, ${connections} connections`,
+        measured: `${two(ratio)} x (${count(median(rates(ours)))} : ${count(median(rates(theirs)))} requests/s)`,
+        target: `at least ${least} x`,
+        verdict: verdict(ratio >= least),
+        values: { ours: rates(ours), theirs: rates(theirs), ratio },
       };
     };
-    rows.push(line('vs the same app without a database', 'none', share));
-    rows.push(line('vs two INSERTs in a transaction, pool of 10', 'textbook', 3));
-    rows.push(line('vs a bare Fastify route: JSON.parse, no signature', 'bare'));
+    rows.push(line('intake vs a bare Fastify route with HMAC and parse', 'inbox', 'bare', share));
+    rows.push(line('intake vs two INSERTs in a transaction, pool of 10', 'inbox', 'textbook', 3));
+    rows.push(line('the app without a database vs that bare route', 'none', 'bare', 0.75));
   }
   return rows;
 }
@@ -53,12 +53,12 @@ export async function oneConnectionRow(bench: Bench): Promise<Row> {
     insert: () => withDatabase(bench, 'empty', (url) => runSide('insert', { url, requests, warmUp: WARM_UP })),
   });
   const p50 = (name: string) => (results[name] ?? []).map((result) => result.p50);
-  const ratio = pairedRatio(p50('inbox'), p50('insert'));
+  const more = median(p50('inbox').map((ours, turn) => ours - (p50('insert')[turn] ?? Number.NaN)));
   return {
     what: 'intake at 1 connection, p50, vs one single-row INSERT through pg',
-    measured: `${two(ratio)} x (${two(median(p50('inbox')))} : ${two(median(p50('insert')))} ms)`,
-    target: 'at most 1.3 x',
-    verdict: verdict(ratio <= 1.3),
-    values: { ours: p50('inbox'), theirs: p50('insert'), ratio },
+    measured: `${two(more)} ms more (${two(median(p50('inbox')))} : ${two(median(p50('insert')))} ms)`,
+    target: 'at most 1 ms more',
+    verdict: verdict(more <= 1),
+    values: { ours: p50('inbox'), theirs: p50('insert'), more },
   };
 }

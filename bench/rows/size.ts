@@ -47,7 +47,7 @@ async function drainRow(bench: Bench, history: string): Promise<Row> {
   };
 }
 
-function dashboardRows({ statsP95, metricsP95, exact }: Dashboard, completed: number): Row[] {
+function dashboardRows({ statsP95, metricsP95, exact, slowestOther }: Dashboard, completed: number): Row[] {
   const row = (name: string, p95: number): Row => ({
     what: `${name} at ${count(completed)} completed rows, p95`,
     measured: `${two(p95)} ms, ${exact ? 'exact' : 'NOT exact'}`,
@@ -55,7 +55,15 @@ function dashboardRows({ statsP95, metricsP95, exact }: Dashboard, completed: nu
     verdict: verdict(p95 < 50 && exact),
     values: { p95, exact },
   });
-  return [row('queue-stats', statsP95), row('metrics', metricsP95)];
+  const { path, p95 } = slowestOther;
+  const others: Row = {
+    what: 'slowest other read of the dashboard, 10,000 dead letters, p95',
+    measured: `${two(p95)} ms: ${path}`,
+    target: 'below 50 ms',
+    verdict: verdict(p95 < 50),
+    values: { p95 },
+  };
+  return [row('queue-stats', statsP95), row('metrics', metricsP95), others];
 }
 
 /** Buffers do not depend on the machine: one run is enough. */
@@ -65,16 +73,17 @@ export async function snapshotRow(bench: Bench): Promise<Row> {
   const { before, after, fromStart } = await withDatabase(bench, 'tds', (url) =>
     runSide<Snapshot>('snapshot', { url, jobs }),
   );
+  const took = after.entity.buffers;
   return {
     what: `claim of 1 under an old snapshot, ${count(jobs)} jobs later`,
-    measured: `${after.takeBuffers} buffers to take it (${before.takeBuffers} before); whole statement ${after.buffers}; from the queue's start ${fromStart.takeBuffers}`,
+    measured: `${took} buffers to take it (${before.entity.buffers} before); its event and payload ${after.event.buffers}; from the queue's start ${fromStart.entity.buffers}`,
     target: 'at most 20 buffers',
-    verdict: verdict(after.takeBuffers <= 20),
+    verdict: verdict(took <= 20),
     values: {
-      take: after.takeBuffers,
-      takeBefore: before.takeBuffers,
-      takeFromStart: fromStart.takeBuffers,
-      whole: after.buffers,
+      take: took,
+      before: before.entity.buffers,
+      fromStart: fromStart.entity.buffers,
+      event: after.event.buffers,
     },
   };
 }

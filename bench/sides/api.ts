@@ -1,4 +1,5 @@
 /** The HTTP API as it is, with different stores behind the webhook route. */
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import type net from 'node:net';
 import Fastify from 'fastify';
 import type pg from 'pg';
@@ -12,7 +13,7 @@ import { SECRET, WEBHOOK_PATH } from '../invoice.ts';
 import { side } from '../side.ts';
 import { createTextbook, INSERT_EVENT, INSERT_QUEUE, textbookRow } from '../textbook.ts';
 
-/** 'inbox': TDS Core. 'none': no database. 'textbook': two INSERTs in a transaction. 'bare': Fastify, JSON.parse, 202. */
+/** 'inbox': TDS Core. 'none': no database. 'textbook': two INSERTs in a transaction. 'bare': Fastify, HMAC, JSON.parse, 202. */
 export type Store = 'inbox' | 'none' | 'textbook' | 'bare';
 type Accept = Deps['inbox']['accept'];
 
@@ -21,7 +22,7 @@ const POOL = 10;
 side<{ url: string; store: Store }, { port: number }>(async ({ url, store }) => {
   if (store === 'bare') return bareApp();
   // As src/api/main.ts has it: four connections for the inbox, another pool for operators.
-  const { db, pool } = open(url, store === 'textbook' ? POOL : 4);
+  const { db, pool } = open(url, store === 'textbook' ? POOL : 4, false);
   if (store === 'textbook') await createTextbook(pool);
   const stores = {
     inbox: () => new Inbox(pool, log),
@@ -50,10 +51,16 @@ function textbook(pool: pg.Pool): Accept {
   };
 }
 
+/** The least that an honest webhook route does: the signature over the bytes as they came, then JSON. */
 async function bareApp(): Promise<{ port: number }> {
   const app = Fastify();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.post(WEBHOOK_PATH, async (request, reply) => {
-    const { invoice } = request.body as { invoice: { invoice_id: string } };
+    const body = request.body as Buffer;
+    const expected = createHmac('sha256', SECRET).update(body).digest();
+    const given = Buffer.from(String(request.headers['x-zoho-webhook-signature']), 'hex');
+    if (!timingSafeEqual(expected, given)) return reply.code(401).send();
+    const { invoice } = JSON.parse(body.toString()) as { invoice: { invoice_id: string } };
     return reply.code(202).send({ success: true, event_id: invoice.invoice_id });
   });
   await app.listen({ host: '127.0.0.1', port: 0 });

@@ -68,9 +68,8 @@ function insertInbox(rows: Row[]) {
         select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[])
           as e (event_id, dedupe_key, entity_id, version, record)),
       fresh as (
-        insert into tds_inbox_events (event_id, dedupe_key, versioned, organization_id, module, action, entity_id,
-          event_type)
-        select event_id, dedupe_key, true, '600012345', 'invoice', 'updated', entity_id, 'invoice.updated'
+        insert into tds_inbox_events (event_id, dedupe_key, organization_id, module, action, entity_id, event_type)
+        select event_id, dedupe_key, '600012345', 'invoice', 'updated', entity_id, 'invoice.updated'
         from input on conflict (dedupe_key) do nothing returning event_id)
       insert into tds_inbox_payloads (event_id, source, version, payload, ip, user_agent)
       select event_id, 'webhook', version, record::json, '127.0.0.1', 'bench'

@@ -7,7 +7,10 @@ import type { Drained, DrainOptions } from './drain-tds.ts';
 
 const ADD = 500;
 
-side<DrainOptions & { concurrentJobs?: number }, Drained>(async ({ url, jobs, concurrentJobs = 24 }) => {
+/** `ordered`: one queue name per entity, which is how graphile-worker keeps the jobs of an entity in order. */
+type Options = DrainOptions & { concurrentJobs?: number; ordered?: boolean };
+
+side<Options, Drained>(async ({ url, jobs, concurrentJobs = 24, ordered = false }) => {
   const pool = new pg.Pool({ connectionString: url, max: 2 });
   const logger = new Logger(() => () => {});
   const utils = await makeWorkerUtils({ connectionString: url, logger });
@@ -16,8 +19,12 @@ side<DrainOptions & { concurrentJobs?: number }, Drained>(async ({ url, jobs, co
   const filling = performance.now();
   for (let n = 0; n < jobs; n += ADD) {
     const size = Math.min(ADD, jobs - n);
-    const payloads = Array.from({ length: size }, (_, i) => JSON.parse(invoice(n + i)));
-    await utils.addJobs(payloads.map((payload) => ({ identifier: 'noop', payload })));
+    await utils.addJobs(
+      Array.from({ length: size }, (_, i) => ({
+        ...{ identifier: 'noop', payload: JSON.parse(invoice(n + i)) },
+        ...(ordered && { queueName: `invoice ${n + i}` }),
+      })),
+    );
   }
   const fillPerSecond = jobs / ((performance.now() - filling) / 1000);
   const wal1 = await walPosition(pool);

@@ -8,7 +8,7 @@ import { side } from '../side.ts';
 export type LatencyOptions = { url: string; events: number; pauseMs: number };
 
 side<LatencyOptions, number[]>(async ({ url, events, pauseMs }) => {
-  const api = open(url, 4);
+  const api = open(url, 4, false);
   const opened = open(url);
   let started = Promise.withResolvers<number>();
   const handler = {

@@ -163,9 +163,10 @@ const size = (event: Enqueued) => (event.record?.length ?? 0) + (event.rawBody?.
 
 function toEnqueued({ parsed, body, contentType, method, path, userAgent, ip }: Arrival): Enqueued {
   const { organizationId, module, action, entityId } = parsed.kind === 'delivery' ? parsed.delivery : parsed;
-  // Only what is unusual: this is stored with every event.
+  // Only what is unusual: this is stored with every event. README tells users to take /upsert.
+  const base = `/webhooks/zoho-books/${organizationId}/${module}`;
   const unusual = {
-    ...(path !== `/webhooks/zoho-books/${organizationId}/${module}/${action}` && { path }),
+    ...(![`${base}/upsert`, `${base}/${action}`].includes(path) && { path }),
     ...(method !== 'POST' && { method }),
     ...(contentType !== 'application/json' && { content_type: contentType }),
   };

@@ -116,28 +116,32 @@ on conflict (entity_key) do nothing returning entity_key`;
 
 // `line`: an entity's events in order of arrival. None may be taken from the first on that has to wait.
 // status || '': statistics of a moment in which nothing waited would have the planner read the whole table.
+// `together`: which events of an entity were taken with others. `spared`: entities of which nothing was taken after all.
+// Mostly there is neither, and comparing numbers says so without a look at each entity.
 // `several`: by row address, so that each claim is looked up; the planner, which thinks that there is one claim, would
 // otherwise go through `together` for every claim of the set.
-// `spared`: entities of which nothing was taken after all.
 const takeEventsSql = (kind: 'due' | 'suspect', withPayload: boolean) => `
 with line as (
-  select w.id, w.entity_key, w.arrival, w.payload_bytes,
-    bool_and(w.${kind}) over (partition by w.entity_key order by w.arrival) as may_run
+  select w.id, w.entity_key, w.arrival, w.payload_bytes, row_number() over entity as place,
+    bool_and(w.${kind}) over entity as may_run
   from unnest($2::bigint[]) as e (entity_key) cross join lateral (
     select id, entity_key, arrival, payload_bytes, due, suspect from tds_queue_waiting
-    where entity_key = e.entity_key order by arrival limit least($3::int, $4::int)) w),
+    where entity_key = e.entity_key order by arrival limit least($3::int, $4::int)) w
+  window entity as (partition by w.entity_key order by w.arrival)),
 sized as (
-  select id, entity_key, arrival, sum(payload_bytes) over (order by arrival) - payload_bytes as bytes_before
+  select id, place, sum(payload_bytes) over (order by arrival) - payload_bytes as bytes_before
   from line where may_run order by arrival limit $3),
-chosen as materialized (select id, entity_key, arrival from sized where bytes_before < $5::bigint),
+chosen as materialized (select id, place from sized where bytes_before < $5::bigint),
 q as (
   update tds_sync_queue s set status = 'processing', lease = $1, started_at = statement_timestamp()
   where s.id = any (array(select id from chosen)) and s.status || '' in ('pending', 'retry')
-  returning s.*),
+  returning s.id, s.organization_id, s.event_type, s.entity_id, s.entity_key, s.arrival, s.priority, s.attempt_count,
+    s.release_count, s.queued_at),
 leased as (
   insert into tds_queue_leases (lease, worker_id, ids) select $1, $6, array_agg(id) from q having count(*) > 0),
 together as materialized (
-  select entity_key, array_agg(id order by arrival) as ids from q group by entity_key having count(*) > 1),
+  select entity_key, array_agg(id order by arrival) as ids from q where (select max(place) from chosen) > 1
+  group by entity_key having count(*) > 1),
 several as (
   update tds_queue_claims c set ids = e.ids
   from together e cross join lateral (
@@ -145,5 +149,6 @@ several as (
   where c.ctid = k.ctid),
 spared as (
   delete from tds_queue_claims c
-  where c.entity_key = any ($2::bigint[]) and c.lease = $1 and c.entity_key not in (select entity_key from q))
+  where c.entity_key = any ($2::bigint[]) and c.lease = $1 and c.entity_key not in (select entity_key from q)
+    and (select count(*) from chosen where place > 1) + cardinality($2) > (select count(*) from q))
 select ${eventColumns(withPayload)} from q ${PAYLOAD_OF_Q}`;

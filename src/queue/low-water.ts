@@ -15,6 +15,7 @@ export class LowWater {
   #place = BEGINNING;
   #refreshedAt = performance.now();
   #setBack = 0;
+  #claiming: Promise<unknown> = Promise.resolve();
 
   get place(): Place {
     if (performance.now() - this.#refreshedAt > REFRESH_MS) this.reset();
@@ -36,8 +37,17 @@ export class LowWater {
   /**
    * Runs a claim from the mark on and moves the mark to the first event it got: not to the last, because a statement
    * that is committed right now may hold lower arrivals. A mark that was set back meanwhile stays where it is.
+   *
+   * One claim at a time: a second one would read over all that the first has locked. While one lane claims, the other
+   * works on its set.
    */
-  async claimFrom<T extends Place>(run: (from: Place) => Promise<T[]>): Promise<T[]> {
+  claimFrom<T extends Place>(run: (from: Place) => Promise<T[]>): Promise<T[]> {
+    const claimed = this.#claiming.then(() => this.#claimFrom(run));
+    this.#claiming = claimed.catch(() => {});
+    return claimed;
+  }
+
+  async #claimFrom<T extends Place>(run: (from: Place) => Promise<T[]>): Promise<T[]> {
     const from = this.place;
     const setBack = this.#setBack;
     const events = await run(from);

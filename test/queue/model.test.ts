@@ -3,7 +3,6 @@
  * middle, kills, retries, priorities, pauses and statements typed in psql. After every step each row must be as the
  * model says, and everything derived must agree. MODEL_RUNS=100 makes 10,000 steps and more.
  */
-import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import t from 'tap';
 import { retryDeadLetter } from '../../src/queue/dead-letter.ts';
@@ -14,7 +13,7 @@ import { promote } from '../../src/queue/promote.ts';
 import { rescue } from '../../src/queue/rescue.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { testDatabase, waitFor } from '../helper.ts';
-import { disagreements } from './agreement.ts';
+import { compare, same } from './compare.ts';
 import { arrive, Claimer, POLICY, registerWorker } from './engine.ts';
 import { byArrival, type ClaimRequest, type ModelEvent, ReferenceQueue, waits } from './reference-model.ts';
 
@@ -73,14 +72,19 @@ t.test('every step leaves the rows that the reference model says', async (t) => 
     const system = await emptySystem();
     for (const one of sequence) {
       await one(system);
-      await compare(system);
+      await compare(pool, system.model);
     }
     steps += sequence.length;
   };
   const sequences = fc.array(step, { minLength: STEPS, maxLength: STEPS });
-  await fc.assert(fc.asyncProperty(sequences, run), { numRuns: RUNS, endOnFailure: true });
+  await fc.assert(fc.asyncProperty(sequences, run), { numRuns: RUNS, endOnFailure: true, asyncReporter });
   t.pass(`${steps} steps`);
 });
+
+/** The error itself and the seed that repeats it; the steps are functions, whose texts would fill pages. */
+async function asyncReporter({ failed, seed, errorInstance }: fc.RunDetails<[Step[]]>): Promise<void> {
+  if (failed) throw new Error(`seed ${seed}: ${(errorInstance as Error).message}`, { cause: errorInstance });
+}
 
 function claimRequest(): fc.Arbitrary<ClaimRequest> {
   const from = fc.oneof(
@@ -295,21 +299,4 @@ function onOne(
     const event = fitting[n % Math.max(1, fitting.length)];
     if (event) await act(event, model);
   };
-}
-
-async function compare({ model }: System): Promise<void> {
-  const { rows } = await pool.query(`
-    select q.id, q.status, attempt_count as attempts, release_count as releases, q.priority, q.suspect, w.due
-    from tds_sync_queue q left join tds_queue_waiting w using (id) order by q.arrival`);
-  const expected = model.events.toSorted(byArrival).map((event) => {
-    const { id, status, attempts, releases, priority, suspect } = event;
-    return { id, status, attempts, releases, priority, suspect, due: waits(event) ? event.due && !suspect : null };
-  });
-  same(rows, expected, 'the rows');
-  same(await disagreements(pool), [], 'what is derived');
-}
-
-function same(found: unknown, wanted: unknown, what: string): void {
-  if (!isDeepStrictEqual(found, wanted))
-    throw new Error(`${what}: found ${JSON.stringify(found)}, wanted ${JSON.stringify(wanted)}`);
 }
