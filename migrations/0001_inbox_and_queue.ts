@@ -101,6 +101,7 @@ create table tds_queue_waiting (
   arrival bigint not null,
   id uuid not null,
   priority integer not null,
+  release_count integer not null default 0,
   run_at timestamptz not null,
   payload_bytes integer not null,
   status text not null,
@@ -113,6 +114,7 @@ create index tds_queue_waiting_blocked on tds_queue_waiting (entity_key, arrival
 create index tds_queue_waiting_run_at on tds_queue_waiting (run_at) where not due and not suspect;
 create index tds_queue_waiting_oldest on tds_queue_waiting (status, arrival) where not due;
 create index tds_queue_waiting_suspects on tds_queue_waiting (arrival) where suspect;
+create index tds_queue_waiting_given_back on tds_queue_waiting (release_count) where release_count >= 5;
 comment on table tds_queue_waiting is 'the events in pending or retry, kept by the triggers of tds_sync_queue; never written by hand';
 comment on column tds_queue_waiting.due is 'its run_at has come and it is no suspect: it may be claimed';
 

@@ -43,8 +43,8 @@ const STATUSES = ['pending', 'processing', 'retry', 'completed', 'dead_letter'];
 const COUNTS = STATUSES.map((status) => `count(*) filter (where status = '${status}') as ${status}`).join(', ');
 const COUNT_COLUMNS = `${COUNTS}, count(*) filter (where not versioned) as unversioned`;
 
-const WAITING_COLUMNS = 'entity_key, arrival, id, priority, run_at, payload_bytes, status, due, suspect';
-const WAITING_VALUES = `entity_key, arrival, id, priority, run_at, payload_bytes, status,
+const WAITING_COLUMNS = 'entity_key, arrival, id, priority, release_count, run_at, payload_bytes, status, due, suspect';
+const WAITING_VALUES = `entity_key, arrival, id, priority, release_count, run_at, payload_bytes, status,
     run_at <= clock_timestamp() and not suspect, suspect`;
 
 const TOTALS_OF_LOGS = `date_bin('10 seconds', created_at, 'epoch'), count(*) filter (where status = 'completed'),
@@ -316,7 +316,7 @@ begin
     from (select * from tds_queue_waiting) w full join
          (select * from tds_sync_queue where status in ('pending', 'retry')) q
       on w.id = q.id and w.entity_key = q.entity_key and w.arrival = q.arrival and w.priority = q.priority
-        and w.run_at = q.run_at and w.status = q.status and w.suspect = q.suspect
+        and w.run_at = q.run_at and w.status = q.status and w.suspect = q.suspect and w.release_count = q.release_count
     where w.id is null or q.id is null;
   delete from tds_queue_waiting;
   insert into tds_queue_waiting (${WAITING_COLUMNS})

@@ -79,6 +79,7 @@ export const SETTINGS = {
 
   operators: setting('OPERATOR_TOKENS', value.operators, [], SECRET),
   operatorTokensFile: optional('OPERATOR_TOKENS_FILE', value.text, { refuseEmpty: true }),
+  failureRateMinEvents: setting('FAILURE_RATE_MIN_EVENTS', value.integer(1, 1_000_000), 20),
   alertWebhookUrl: optional('ALERT_WEBHOOK_URL', value.alertWebhookUrl, { secret: true }),
 
   workerConcurrency: setting('WORKER_CONCURRENCY', value.integer(1, 1000), 5),

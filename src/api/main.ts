@@ -3,6 +3,7 @@ import { describeConfig, EXIT_CONFIG, processConfig } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { Inbox } from '../inbox/store.ts';
 import { createLogger, exitOnFatalErrors } from '../log.ts';
+import { alertsWithoutWorker } from '../monitor/alerts/stand-in.ts';
 import { OutageLog } from '../outage-log.ts';
 import { runProcess } from '../shutdown.ts';
 import { inheritedSocket, notifySystemd, pingSystemd } from '../systemd.ts';
@@ -62,6 +63,7 @@ await runProcess(
   [
     { name: 'database', stop: () => Promise.all([intake.close(), operators.close()]) },
     pingSystemd(env, (error) => log.warn({ component: 'process', error }, 'systemd could not be told')),
+    alertsWithoutWorker(operators.db, log, config),
     { name: 'http', start: open, stop: () => drain(api, drainMs) },
     { name: 'systemd', start: () => notifySystemd(env, 'READY=1'), stop: () => notifySystemd(env, 'STOPPING=1') },
   ],

@@ -85,6 +85,7 @@ export type QueueWaiting = {
   arrival: BigInt;
   id: string;
   priority: number;
+  release_count: Generated<number>;
   run_at: Timestamp;
   payload_bytes: number;
   status: Status;

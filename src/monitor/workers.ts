@@ -1,9 +1,35 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/database.ts';
 
-/** How many workers have renewed their lease in time. */
+/** Alive: registered, not ended, and its lease has not run out. */
+const ALIVE = sql`ended_at is null and expires_at > now()`;
+
+export type Workers = {
+  alive: number;
+  /** Seconds since the last heartbeat of the living worker that has been silent for longest; null when none lives. */
+  oldest_heartbeat_age_seconds: number | null;
+  /** Events in hand, as the living workers said with their last heartbeat. */
+  in_flight: number;
+};
+
+/** The living workers at a glance. */
+export async function readWorkers(db: Database): Promise<Workers> {
+  const { rows } = await sql<Workers>`
+    select count(*)::int as alive, coalesce(sum(in_flight), 0)::int as in_flight,
+      case when count(*) > 0 then greatest(round(extract(epoch from now() - min(heartbeat_at)), 3), 0) end::float8
+        as oldest_heartbeat_age_seconds
+    from tds_workers where ${ALIVE}`.execute(db);
+  return rows[0] ?? { alive: 0, oldest_heartbeat_age_seconds: null, in_flight: 0 };
+}
+
+/** How many workers are alive. */
 export async function aliveWorkers(db: Database): Promise<number> {
-  const { rows } = await sql<{ alive: number }>`
-    select count(*)::int as alive from tds_workers where ended_at is null and expires_at > now()`.execute(db);
-  return rows[0]?.alive ?? 0;
+  return (await readWorkers(db)).alive;
+}
+
+/** How many living workers are not about to end: these do what is done by the clock. */
+export async function workersAtWork(db: Database): Promise<number> {
+  const { rows } = await sql<{ workers: number }>`
+    select count(*)::int as workers from tds_workers where ${ALIVE} and not draining`.execute(db);
+  return rows[0]?.workers ?? 0;
 }

@@ -35,7 +35,8 @@ export async function rescue(pool: Pool, policy: RetryPolicy, leaseSeconds: numb
 /**
  * Gives back what a living worker holds without knowing it: a claim that was committed while its answer was lost with
  * the connection, or an event that it could not end. Costs no attempt, but counts as a release: a handler that alters
- * the queue row of its own event spoils every end, and would otherwise run for ever.
+ * the queue row of its own event spoils every end, and would otherwise run for ever. Also ends leases of which nothing
+ * is in hand any more.
  * @param known the leases the worker knows of; claims of the last seconds may still be on their way to it
  */
 export async function releaseForgotten(pool: Pool, workerId: string, known: string[], policy: RetryPolicy) {
@@ -45,14 +46,26 @@ export async function releaseForgotten(pool: Pool, workerId: string, known: stri
          and claimed_at < statement_timestamp() - interval '5 seconds'`,
       [workerId, known],
     );
-    if (rows.length === 0) return;
     const events = await lockHeld(
       client,
       workerId,
       rows.map(({ lease }) => lease),
     );
     await endAll(client, workerId, events, () => FORGOTTEN, policy);
+    await endEmptyLeases(client, workerId);
   });
+}
+
+/**
+ * Two events of one lease that end at the same moment each see the other in hand, and neither ends the lease. Locking
+ * its row would prevent that, and would have events that run side by side commit one after the other.
+ */
+async function endEmptyLeases(client: PoolClient, workerId: string): Promise<void> {
+  await client.query(
+    `delete from tds_queue_leases l where worker_id = $1
+       and not exists (select from tds_sync_queue q where q.id = any (l.ids) and q.lease = l.lease)`,
+    [workerId],
+  );
 }
 
 const FORGOTTEN: Outcome = {
@@ -99,6 +112,7 @@ async function takeBack(client: PoolClient, workerId: string, policy: RetryPolic
   if (alive) return undefined;
   const events = await lockHeld(client, workerId, null);
   await endAll(client, workerId, events, (event) => judge(event, events, culprit), policy);
+  await endEmptyLeases(client, workerId);
   await client.query(
     'update tds_workers set ended_at = coalesce(ended_at, statement_timestamp()) where worker_id = $1',
     [workerId],

@@ -26,7 +26,10 @@ if (!url) {
 
 const parts = isForSuspects ? await forSuspects(suspectsWorkerId) : await ordinary();
 // `npm start`, or the worker whose suspects we run, is gone: nobody else would stop us.
-process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+const endAsOrphan = () => process.kill(process.pid, 'SIGTERM');
+process.on('disconnect', endAsOrphan);
+// Gone already, before anybody listened.
+if (process.connected === false) endAsOrphan();
 const lifecycle = await runProcess(parts, { log, deadlineMs: config.drainSeconds * 1000 + AFTER_DRAIN_MS });
 
 // A handler that ignores its time-out cannot be stopped, only left behind: the next process starts clean.

@@ -1,7 +1,9 @@
 import cron, { type ScheduledTask } from 'node-cron';
+import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import { exclusively } from '../db/transaction.ts';
 import type { Logger } from '../log.ts';
+import { announceAlerts } from '../monitor/alerts/announce.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
 import { purge } from '../queue/purge.ts';
 import type { WorkerContext } from './context.ts';
@@ -9,20 +11,19 @@ import type { WorkerContext } from './context.ts';
 const ALERTS = '*/15 * * * * *';
 const PURGE = '17 3 * * *';
 
+export type ScheduleOptions = Pick<Config, 'failureRateMinEvents' | 'retentionDays'>;
+
 /** What happens by the clock. Every worker has this schedule; one at a time does the work. */
 export class Schedule {
   readonly #log: Logger;
   readonly #stopped = new AbortController();
   readonly #tasks: ScheduledTask[];
 
-  constructor({ pool, log }: WorkerContext, db: Database, retentionDays: number) {
+  constructor({ pool, log }: WorkerContext, db: Database, { failureRateMinEvents, retentionDays }: ScheduleOptions) {
     this.#log = log;
     this.#tasks = [
       this.#task(ALERTS, 'evaluating alerts', async () => {
-        for (const { change, ...alert } of await evaluateAlerts(db)) {
-          const level = change === 'fired' ? 'warn' : 'info';
-          this.#log[level]({ component: 'alerts', ...alert }, change === 'fired' ? 'alert fired' : 'alert resolved');
-        }
+        announceAlerts(log, await evaluateAlerts(db, { failureRateMinEvents, watchedSeconds: process.uptime() }));
       }),
       this.#task(PURGE, 'purging', async () => {
         const purged = await exclusively(pool, 'purge', () => purge(pool, retentionDays, this.#stopped.signal));

@@ -32,7 +32,7 @@ export async function createWorker(config: WorkerConfig, log: Logger): Promise<P
   const heartbeat = createHeartbeat(config, context, loop);
   const suspects = new SuspectRunner(context.pool, log);
   const sweep = new Sweep({ context, loop, heartbeat, leaseSeconds: config.leaseSeconds, suspects });
-  const schedule = new Schedule(context, queue, config.retentionDays);
+  const schedule = new Schedule(context, queue, config);
   return {
     name: 'worker',
     async start() {

@@ -42,19 +42,18 @@ export const as = (name: string) => ({ authorization: `Bearer ${name}-token` });
 
 /** An event that failed three times: its queue row in dead_letter and the open dead letter, whose id is returned. */
 export async function addDeadLetter(db: TestDatabase['db'], payload = '{"contact_id":"1"}'): Promise<string> {
-  const { rows } = await sql<{ id: string }>`
-    with event as (
-      insert into tds_sync_queue (id, event_id, entity_key, organization_id, event_type, entity_id, status,
-                                  attempt_count, error_tag, error_message)
-      select id, id, 1, '10', 'contact.created', '1', 'dead_letter', 3, 'TimeoutError', 'too slow'
-      from gen_random_uuid() as id returning *)
-    insert into tds_dead_letter_queue (original_queue_id, queue_id, event_id, organization_id, event_type, entity_id,
-                                       kind, payload, attempt_count, error_tag, last_error)
-    select id, id, event_id, organization_id, event_type, entity_id, 'failed', ${payload}::json, 3, error_tag, error_message
-    from event returning id`.execute(db);
-  const [row] = rows;
-  if (!row) throw new Error('no dead letter was added');
-  return row.id;
+  const id = randomUUID();
+  await sql`
+    insert into tds_inbox_events (event_id, organization_id, module, action, entity_id, event_type)
+    values (${id}, '10', 'contact', 'created', '1', 'contact.created')`.execute(db);
+  await sql`insert into tds_inbox_payloads (event_id, source, payload) values (${id}, 'webhook', ${payload}::json)`.execute(
+    db,
+  );
+  await sql`
+    insert into tds_sync_queue (id, entity_key, organization_id, event_type, entity_id, status, attempt_count, error_tag,
+                                error_message)
+    values (${id}, 1, '10', 'contact.created', '1', 'dead_letter', 3, 'TimeoutError', 'too slow')`.execute(db);
+  return id;
 }
 
 /** A firing alert; returns its id. */

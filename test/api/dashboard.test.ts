@@ -31,7 +31,9 @@ t.test('queue-stats has the five statuses and their total', async (t) => {
 
 t.test('the last hour is summed up from the roll-ups', async (t) => {
   const { api, db } = await testApi(t);
-  await sql`insert into tds_processing_totals values (now(), 1000, 15, 2000000), (now(), 235, 0, 925000)`.execute(db);
+  await sql`insert into tds_processing_totals (bucket, succeeded, failed, duration_ms) values (now(), 1000, 15, 2000000), (now(), 235, 0, 925000)`.execute(
+    db,
+  );
   const { last_hour } = (await api.inject('/dashboard/metrics')).json().processing;
   t.same(last_hour, {
     total_processed: 1250,

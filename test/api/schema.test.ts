@@ -35,7 +35,7 @@ async function onEmptyDatabase(t: Teardown, given?: string) {
 
 t.test('a database that nobody has migrated is named everywhere, and works as soon as it is migrated', async (t) => {
   const { db, api, logged, readiness } = await onEmptyDatabase(t);
-  t.match(await readiness(), [503, { status: 'down', advice: /lacks 0001_queue.*npm run migrate/ }]);
+  t.match(await readiness(), [503, { status: 'down', advice: /lacks 0001_inbox_and_queue.*npm run migrate/ }]);
   const answers = await Promise.all([api.inject(DELIVERY), api.inject(DELIVERY), api.inject('/dashboard/metrics')]);
   for (const answer of answers) {
     t.equal(answer.statusCode, 503);
@@ -43,7 +43,7 @@ t.test('a database that nobody has migrated is named everywhere, and works as so
     t.match(answer.json(), { code: 'not_migrated' });
     t.notMatch(answer.body, /tds_|0001|relation/, 'no table is named outside');
   }
-  t.match(logged, [{ reason: /0001_queue/ }], 'the log says why, once');
+  t.match(logged, [{ reason: /0001_inbox_and_queue/ }], 'the log says why, once');
   t.equal(logged.length, 1);
 
   await migrateToLatest(db);
@@ -72,5 +72,5 @@ t.test('tables that vanish make it ask anew', async (t) => {
   await pool.query('drop schema public cascade; create schema public');
   const answer = await api.inject({ ...DELIVERY, url: '/webhooks/zoho-books/11/invoice/updated' });
   t.match(answer.json(), { status: 503, code: 'not_migrated' });
-  t.match(logged, [{ reason: /0001_queue/ }]);
+  t.match(logged, [{ reason: /0001_inbox_and_queue/ }]);
 });

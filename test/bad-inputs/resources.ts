@@ -63,7 +63,7 @@ export const resources: Checks = {
       const { text } = await post(target, { body: invoice(`"total":${hours}`) });
       await settled(at.system);
       const { rows } = await at.system.pool.query(
-        "select status, queued_at between now() - interval '1 minute' and now() as now from tds_sync_queue where event_id = $1",
+        "select status, queued_at between now() - interval '1 minute' and now() as now from tds_sync_queue where id = $1",
         [JSON.parse(text).event_id],
       );
       t.same(rows, [{ status: 'completed', now: true }], `the API's clock is ${hours} h off`);

@@ -121,7 +121,7 @@ async function inView(page: Awaited<ReturnType<typeof visit>>): Promise<boolean>
 
 async function addEvents(count: number, status: 'completed' | 'pending', entityId: string): Promise<void> {
   await sql`
-    insert into tds_sync_queue (id, event_id, entity_key, organization_id, event_type, entity_id, status, completed_at)
-    select id, id, 1, '10', 'invoice.updated', ${entityId}, ${status}, now()
+    insert into tds_sync_queue (id, entity_key, organization_id, event_type, entity_id, status, completed_at)
+    select id, 1, '10', 'invoice.updated', ${entityId}, ${status}, now()
     from (select gen_random_uuid() as id from generate_series(1, ${count}::int)) events`.execute(db);
 }

@@ -26,7 +26,9 @@ t.test('the plot has a name, its sums in words, and a table with the same number
 });
 
 t.test('one failure among a million completions can still be seen', async (t) => {
-  await sql`insert into tds_processing_totals values (now(), 1000000, 1, 1)`.execute(db);
+  await sql`insert into tds_processing_totals (bucket, succeeded, failed, duration_ms) values (now(), 1000000, 1, 1)`.execute(
+    db,
+  );
   const page = await visit();
   const height = Number(await page.locator('rect.failures').getAttribute('height'));
   t.ok(height >= 2, `${height} px`);
@@ -78,9 +80,11 @@ async function wordsOf(page: Awaited<ReturnType<typeof visit>>): Promise<Set<str
 }
 
 async function addActivity(): Promise<void> {
-  await sql`insert into tds_processing_totals values (now(), 5, 1, 10)`.execute(db);
+  await sql`insert into tds_processing_totals (bucket, succeeded, failed, duration_ms) values (now(), 5, 1, 10)`.execute(
+    db,
+  );
   await sql`
-    insert into tds_sync_queue (id, event_id, entity_key, organization_id, event_type, entity_id, status, completed_at)
-    select id, id, 1, '10', 'invoice.updated', '7', 'completed', now()
+    insert into tds_sync_queue (id, entity_key, organization_id, event_type, entity_id, status, completed_at)
+    select id, 1, '10', 'invoice.updated', '7', 'completed', now()
     from (select gen_random_uuid() as id from generate_series(1, 2)) events`.execute(db);
 }

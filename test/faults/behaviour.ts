@@ -1,4 +1,6 @@
-/** What the test handlers do with an event: misbehave as its payload says, and leave a mark in two tables. */
+/** What the test handlers do with an event: misbehave as its payload says, and leave a row in two tables. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { TaggedError } from '../../src/errors.ts';
@@ -7,23 +9,34 @@ import type { HandlerContext, QueuedEvent } from '../../src/handlers/handler.ts'
 export type Behaviour = {
   /** Waits before the first write, heeding the signal. */
   waitMs?: number;
-  /** Waits after the writes, inside the transaction. */
-  holdMs?: number;
-  /** Blocks the whole event loop, like a long garbage collection. */
-  blockMs?: number;
+  /** A file: waits until it exists, before the first write, heeding the signal. */
+  gate?: string;
+  /** The same after the writes, inside the transaction. */
+  holdGate?: string;
+  /** A file: blocks the whole event loop until it exists, like a long garbage collection. */
+  blockGate?: string;
+  /** Blocks the whole event loop for ever. */
+  block?: boolean;
   /** Never returns. */
   hang?: boolean;
-  /** Works on for so long and ignores the signal. */
-  churnMs?: number;
-  /** Kills the process: abort(), or memory until the heap is full. */
-  die?: 'abort' | 'memory';
-  /** Updates these two rows of fault_rows, in this order, with a pause between. */
-  lock?: [number, number];
+  /** Works on for ever and ignores the signal. */
+  churn?: boolean;
+  /** Ends the process as nothing in it can prevent: kill -9, or memory until the heap is full. */
+  die?: 'kill' | 'memory';
+  /** Fails after its writes, in this way: in the first so many attempts, or each time with this probability. */
+  fail?: { how: 'transient' | 'permanent' | 'statement'; attempts?: number; probability?: number };
+  /**
+   * Updates these two rows of fault_rows, in this order. In between it waits until somebody has updated the second one:
+   * who has a row writes a file whose name begins with `traces`.
+   */
+  lock?: { rows: [number, number]; traces: string };
   /** Fails with a serialization failure at every second call. */
   serialization?: boolean;
   /** Calls this URL with the signal. */
   fetch?: string;
 };
+
+const POLL_MS = 10;
 
 type Payload = { fault_key: string; fault?: Behaviour };
 
@@ -44,39 +57,69 @@ end $$`;
 export async function behave(event: QueuedEvent, context: HandlerContext): Promise<void> {
   const { fault_key: key, fault = {} } = event.payload as Payload;
   await before(fault, context.signal);
-  await leaveMark(event, key, context);
+  await leaveEffect(event, key, context);
   await after(fault, context);
+  await failAsAsked(event, fault, context);
 }
 
 async function before(fault: Behaviour, signal: AbortSignal): Promise<void> {
   if (fault.waitMs) await sleep(fault.waitMs, undefined, { signal });
-  if (fault.blockMs) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fault.blockMs);
+  if (fault.gate) await opened(fault.gate, signal);
+  if (fault.blockGate) blockUntilOpened(fault.blockGate);
+  if (fault.block) for (;;);
   if (fault.hang) await new Promise(() => undefined);
-  if (fault.churnMs) await churn(fault.churnMs);
-  if (fault.die === 'abort') process.abort();
+  if (fault.churn) await churn();
+  if (fault.die === 'kill') spawnSync('/bin/sh', ['-c', `kill -9 ${process.pid}`]);
   if (fault.die === 'memory') fillHeap();
   if (fault.fetch) await callUpstream(fault.fetch, signal);
 }
 
-async function leaveMark(event: QueuedEvent, key: string, { trx }: HandlerContext): Promise<void> {
+async function leaveEffect(event: QueuedEvent, key: string, { trx }: HandlerContext): Promise<void> {
   await sql`insert into fault_effects (event_id, effect_key) values (${event.id}, ${key})
     on conflict do nothing`.execute(trx);
   await sql`insert into fault_log (event_id, effect_key, entity_id, arrival, attempt, pid)
     values (${event.id}, ${key}, ${event.entityId}, ${event.arrival}, ${event.attempt}, ${process.pid})`.execute(trx);
 }
 
-async function after({ holdMs, lock, serialization }: Behaviour, { trx, signal }: HandlerContext): Promise<void> {
-  if (holdMs) await sleep(holdMs, undefined, { signal });
+async function after({ holdGate, lock, serialization }: Behaviour, { trx, signal }: HandlerContext): Promise<void> {
+  if (holdGate) await opened(holdGate, signal);
   if (serialization) await sql`select fault_serialization()`.execute(trx);
-  for (const id of lock ?? []) {
+  if (lock) await lockBoth(lock, trx, signal);
+}
+
+async function lockBoth(
+  { rows, traces }: NonNullable<Behaviour['lock']>,
+  trx: HandlerContext['trx'],
+  signal: AbortSignal,
+) {
+  for (const id of rows) {
     await sql`update fault_rows set value = value + 1 where id = ${id}`.execute(trx);
-    await sql`select pg_sleep(0.05)`.execute(trx);
+    writeFileSync(`${traces}${id}`, '');
+    await opened(`${traces}${rows[1]}`, signal);
   }
 }
 
-async function churn(ms: number): Promise<void> {
-  const until = Date.now() + ms;
-  while (Date.now() < until) await sleep(5);
+/** Asks for a file again and again: a condition that a test sets from outside, whatever dies meanwhile. */
+async function opened(gate: string, signal: AbortSignal): Promise<void> {
+  while (!existsSync(gate)) await sleep(POLL_MS, undefined, { signal });
+}
+
+function blockUntilOpened(gate: string): void {
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  while (!existsSync(gate)) Atomics.wait(cell, 0, 0, POLL_MS);
+}
+
+async function churn(): Promise<never> {
+  for (;;) await sleep(POLL_MS);
+}
+
+async function failAsAsked(event: QueuedEvent, { fail }: Behaviour, { trx }: HandlerContext): Promise<void> {
+  if (!fail) return;
+  const { how, attempts = 0, probability = 0 } = fail;
+  if (event.attempt > attempts && Math.random() >= probability) return;
+  if (how === 'statement') await sql`select 1 / 0`.execute(trx);
+  if (how === 'permanent') throw new TaggedError('ValidationError', 'refused on purpose', { permanent: true });
+  throw new Error('failed on purpose');
 }
 
 function fillHeap(): void {

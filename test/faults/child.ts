@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import readline from 'node:readline';
 import { waitFor } from '../helper.ts';
+import { childrenOf, killTree } from '../process-table.ts';
 import { reap } from './reaper.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -61,6 +62,16 @@ export class Child {
 
   signal(signal: NodeJS.Signals): void {
     if (this.running) this.#process.kill(signal);
+  }
+
+  /** kill -9 of the process and of those it has started, also while they are frozen. */
+  killTree(): void {
+    if (this.running) killTree(this.pid);
+  }
+
+  /** The process in which a worker runs suspects, while there is one. */
+  get suspectsPid(): number | undefined {
+    return childrenOf(this.pid).find(({ command }) => command.includes('--suspects-only'))?.pid;
   }
 
   /** Sends a signal and waits for the end. Milliseconds it took are in `afterMs`. */

@@ -12,7 +12,7 @@ import { migrateToLatest } from '../../src/db/migrate.ts';
 import { waitFor } from '../helper.ts';
 import { reap } from './reaper.ts';
 
-export const MAX_CONNECTIONS = 60;
+export const MAX_CONNECTIONS = 120;
 const TEMPLATE = 'faults_template';
 const SETTINGS = [
   'listen_addresses=',
@@ -26,6 +26,7 @@ const SETTINGS = [
 
 /** How pg_ctl stops a server: fast ends sessions in order, immediate is a crash of the whole server. */
 export type StopMode = 'fast' | 'immediate';
+const STOP_PATIENCE_MS = 10_000;
 const STOP_SIGNAL = { fast: 'SIGINT', immediate: 'SIGQUIT' } as const;
 
 export class Cluster {
@@ -76,7 +77,11 @@ export class Cluster {
     if (!server || server.exitCode !== null || server.signalCode !== null) return;
     const gone = once(server, 'exit');
     server.kill(STOP_SIGNAL[mode]);
+    // PostgreSQL 18 may wait for ever for its checkpointer when it is asked to stop while it restarts after a crash.
+    // A service manager would lose its patience as well.
+    const crash = setTimeout(() => server.kill('SIGQUIT'), STOP_PATIENCE_MS);
     await gone;
+    clearTimeout(crash);
   }
 
   /** Down for `downMs`; resolves when it accepts connections again. */

@@ -16,6 +16,8 @@ export type Fault = {
   load?(world: World): Delivery[];
   /** How long the sending takes, in milliseconds. */
   spreadMs?: number;
+  /** Sends and harms for `world.harmMs`: a run of minutes is one long round, not many short ones. */
+  continuous?: boolean;
   /** Runs while the load is being sent. Resolves when the fault is over and what it broke may heal. */
   inject(world: World): Promise<void>;
   /** I6 and the fault's own conditions, after the backlog is gone: throws unless the fault really happened. */
@@ -33,7 +35,7 @@ export type Round = Tally & {
 };
 
 /** Longest time from the end of a fault to an empty backlog. */
-export const DRAIN_LIMIT_MS = 60_000;
+export const DRAIN_LIMIT_MS = 120_000;
 const DEFAULT_SPREAD_MS = 1500;
 const DEFAULT_EVENTS = 60;
 const ENTITIES = 20;
@@ -45,7 +47,11 @@ export async function runRound(world: World, fault: Fault, seed: number): Promis
   const load = fault.load?.(world) ?? mixedLoad(world);
   const before = await world.tally();
   const usage = new Map([world.api, ...world.aliveWorkers].map((child) => [child, child.usage()]));
-  const sending = world.sender.sendAll(load, fault.spreadMs ?? DEFAULT_SPREAD_MS, world.random);
+  const sending = world.sender.sendAll(
+    load,
+    fault.continuous ? world.harmMs : (fault.spreadMs ?? DEFAULT_SPREAD_MS),
+    world.random,
+  );
   sending.catch(() => undefined);
   await fault.inject(world);
   const healedAt = performance.now();
@@ -69,7 +75,9 @@ export async function runRound(world: World, fault: Fault, seed: number): Promis
 /** Waits until nothing is waiting or in hand. */
 export async function drained(world: World): Promise<void> {
   const empty = async () => (await backlog(world)) === 0;
-  await waitFor('the backlog to be gone', empty, DRAIN_LIMIT_MS);
+  await waitFor('the backlog to be gone', empty, DRAIN_LIMIT_MS).catch(async (error: Error) => {
+    throw new Error(`${error.message}\n${await world.whatIsLeft()}`);
+  });
 }
 
 /** Invoices of few entities, so that order matters, each a moment's work. */
@@ -84,6 +92,13 @@ export function inSets(fault: Fault): Fault {
   const workerEnv = { ...fault.world?.workerEnv, HANDLERS_DIR: path.join(import.meta.dirname, 'set-handlers') };
   return { ...fault, title: `${fault.title}, in sets`, world: { ...fault.world, workerEnv } };
 }
+
+/** A delivery whose handler waits until `world.openGate()` is called: until then some worker has it in hand. */
+export function gated(world: World, fault: object = { gate: world.gate() }): Delivery {
+  return delivery({ key: gatedKey(world), fault: { ...fault } });
+}
+
+export const gatedKey = (world: World) => `gated ${world.random.seed}`;
 
 /** A delivery under a key of its own. */
 export function delivery(given: Partial<Delivery> = {}): Delivery {

@@ -1,5 +1,6 @@
 /** What must hold after every fault, however the fault went. Each function throws with figures when it does not. */
 import assert from 'node:assert/strict';
+import { disagreements } from '../queue/agreement.ts';
 import type { Child, Usage } from './child.ts';
 import { LEASE_SECONDS, type World } from './world.ts';
 
@@ -32,8 +33,8 @@ export async function checkInvariants(world: World): Promise<Tally> {
 async function acknowledgedIsKept(world: World): Promise<void> {
   const ids = world.sender.acknowledged.flatMap((entry) => [...entry.eventIds]);
   const { rows } = await world.db.query(
-    `select id from unnest($1::uuid[]) as id where not exists (
-       select from tds_sync_queue q where q.event_id = id and q.status in ('completed', 'dead_letter'))`,
+    `select id from unnest($1::uuid[]) as ids (id) where not exists (
+       select from tds_sync_queue q where q.id = ids.id and q.status in ('completed', 'dead_letter'))`,
     [ids],
   );
   assert.equal(rows.length, 0, `I1: ${rows.length} of ${ids.length} acknowledged events are lost`);
@@ -49,7 +50,7 @@ async function exactlyOneEffect(world: World): Promise<void> {
   assert.equal(twins, 0, `I2: ${twins} deliveries became more than one event`);
   const { rows } = await world.db.query(`
     select q.id, q.status, count(l.event_id)::int as effects
-    from tds_sync_queue q left join fault_log l using (event_id)
+    from tds_sync_queue q left join fault_log l on l.event_id = q.id
     where q.event_type ~ '^(invoice|expense)' group by q.id
     having count(l.event_id) <> (case when q.status = 'completed' then 1 else 0 end)`);
   assert.deepEqual(rows, [], 'I2: a done event has exactly one effect, an unfinished one has none');
@@ -58,23 +59,29 @@ async function exactlyOneEffect(world: World): Promise<void> {
 /** I3: an event ends once; log, inbox and dead letters tell the same story as its status. */
 async function oneTerminalState(world: World): Promise<void> {
   const { rows } = await world.db.query(`
-    select q.id, q.status, i.processed, q.dead_letter_id,
+    select q.id, q.status, i.processed,
       (select count(*)::int from tds_sync_logs l where l.queue_id = q.id and l.status = 'completed') as completions,
       (select count(*)::int from tds_sync_logs l where l.queue_id = q.id and l.status = 'dead_letter') as deaths,
-      (select count(*)::int from tds_dead_letter_queue d where d.queue_id = q.id and d.resolved_at is null) as open
-    from tds_sync_queue q join tds_inbox_events i using (event_id)`);
-  const wrong = rows.filter(({ status, processed, completions, deaths, open }) => {
-    if (status === 'completed') return !(processed && completions === 1 && deaths === 0 && open === 0);
+      coalesce((select retry_count from tds_dead_letter_queue d where d.id = q.id), 0) as retries,
+      (select count(*)::int from tds_dead_letter_queue d where d.id = q.id and d.resolved_at is null) as open
+    from tds_sync_queue q join tds_inbox_events i on i.event_id = q.id`);
+  const wrong = rows.filter(({ status, processed, completions, deaths, retries, open }) => {
+    if (status === 'completed') return !(processed && completions === 1 && deaths === retries && open === 0);
     if (status === 'dead_letter') return completions > 0 || open !== 1;
     return false;
   });
   assert.deepEqual(wrong, [], 'I3: no event has two ends');
 }
 
-/** I4: never more than three attempts are charged. */
+/** I4: never more than three attempts are charged, as the event and as the log say it; an operator's retry begins anew. */
 async function atMostThreeAttempts(world: World): Promise<void> {
   const most = await world.number('select coalesce(max(attempt_count), 0) from tds_sync_queue');
   assert.ok(most <= 3, `I4: an event was charged ${most} attempts`);
+  const { rows } = await world.db.query(`
+    select l.queue_id, count(*)::int as attempts, coalesce(min(d.retry_count), 0) as retries
+    from tds_sync_logs l left join tds_dead_letter_queue d on d.id = l.queue_id where l.status <> 'released'
+    group by l.queue_id having count(*) > 3 * (1 + coalesce(min(d.retry_count), 0))`);
+  assert.deepEqual(rows, [], 'I4: the log shows no more attempts than three');
 }
 
 /** I5: nobody holds an event whose lease ran out longer ago than rescue may take. */
@@ -87,11 +94,13 @@ async function noForgottenLease(world: World): Promise<void> {
   assert.equal(forgotten, 0, `I5: ${forgotten} events are held by nobody`);
 }
 
-/** I7: the effects of one entity happened in the order in which its events arrived. */
+/** I7: the effects of one entity happened in the order in which its events arrived; a retried dead letter may be late. */
 async function entityOrderKept(world: World): Promise<void> {
   const { rows } = await world.db.query(`
     select * from (
-      select entity_id, arrival, lag(arrival) over (partition by entity_id order by seq) as before from fault_log) t
+      select q.entity_key, q.arrival, lag(q.arrival) over (partition by q.entity_key order by l.seq) as before
+      from fault_log l join tds_sync_queue q on q.id = l.event_id
+      where not exists (select from tds_dead_letter_queue d where d.id = q.id)) t
     where before > arrival`);
   assert.deepEqual(rows, [], 'I7: events of one entity ran in order of arrival');
 }
@@ -99,7 +108,9 @@ async function entityOrderKept(world: World): Promise<void> {
 /** I8: accepted acts of operators and lines of the audit log are the same number. */
 async function actsAreAudited(world: World): Promise<void> {
   const audited = await world.number(`select count(*) from tds_audit_log where result in ('retried', 'done')`);
-  assert.equal(audited, world.operatorActs, 'I8: every accepted act of an operator is in the audit log');
+  const most = world.operatorActs + world.unansweredActs;
+  const isRight = audited >= world.operatorActs && audited <= most;
+  assert.ok(isRight, `I8: ${audited} acts in the audit log, ${world.operatorActs} accepted, ${most} sent`);
 }
 
 /** I10: nothing waits any more, and nobody had to do anything for that. */
@@ -108,16 +119,11 @@ async function backlogIsGone(world: World): Promise<void> {
   assert.equal(left, 0, `I10: ${left} events are still waiting`);
 }
 
-/** The tables kept by triggers agree with the queue: live counts, ready, delayed, claims. */
+/** The tables kept by triggers agree with the queue: counts, waiting events, claims, leases, dead letters, totals. */
 async function derivedTablesAgree(world: World): Promise<void> {
-  const { rows } = await world.db.query(`
-    select (select coalesce(sum(completed), 0)::int from tds_queue_counts) as counted,
-      (select count(*)::int from tds_sync_queue where status = 'completed') as completed,
-      (select coalesce(sum(dead_letter), 0)::int from tds_queue_counts) as counted_dead,
-      (select count(*)::int from tds_sync_queue where status = 'dead_letter') as dead,
-      (select coalesce(sum(pending + processing + retry), 0)::int from tds_queue_counts) as counted_open`);
-  const { counted, completed, counted_dead, dead, counted_open } = rows[0];
-  assert.deepEqual([counted, counted_dead, counted_open], [completed, dead, 0], 'live counts are exact');
+  assert.deepEqual(await disagreements(world.db), [], 'I12: what follows from the queue agrees with it');
+  const { rows } = await world.db.query('select * from tds_rebuild()');
+  assert.deepEqual(rows, [], 'I12: there is nothing to put right');
 }
 
 /**
@@ -138,8 +144,8 @@ export function usageIsBack(before: Map<Child, Usage>): void {
 export async function backlog(world: World): Promise<number> {
   return world.number(`
     select (select count(*) from tds_sync_queue where status in ('pending', 'processing', 'retry'))
-      + (select count(*) from tds_queue_claims) + (select count(*) from tds_queue_ready)
-      + (select count(*) from tds_queue_delayed)`);
+      + (select count(*) from tds_queue_claims) + (select count(*) from tds_queue_leases)
+      + (select count(*) from tds_queue_waiting)`);
 }
 
 async function takeTally(world: World): Promise<Tally> {
@@ -148,10 +154,10 @@ async function takeTally(world: World): Promise<Tally> {
     `select count(*) filter (where status = 'completed')::int as done,
        count(*) filter (where status = 'dead_letter' and quarantine_reason is null)::int as dead,
        count(*) filter (where quarantine_reason is not null)::int as quarantined,
-       (select count(*)::int from unnest($1::uuid[]) id
-        where not exists (select from tds_sync_queue q where q.event_id = id)) as lost,
+       (select count(*)::int from unnest($1::uuid[]) as ids (id)
+        where not exists (select from tds_sync_queue q where q.id = ids.id)) as lost,
        (select count(*)::int from (select from fault_log group by effect_key having count(*) > 1) t) as twice
-     from tds_sync_queue join tds_inbox_events using (event_id)`,
+     from tds_sync_queue q join tds_inbox_events i on i.event_id = q.id`,
     [ids],
   );
   return { acknowledged: world.sender.acknowledged.length, ...rows[0] };

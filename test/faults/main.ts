@@ -1,6 +1,6 @@
 /**
- * `npm run test:faults -- [--seed 7 | --seed 1..200] [--minutes M] [--only F01,F16]`: injects faults again and again
- * and prints a table, fault by fault. The seed decides what is chosen and when; how the operating system schedules
+ * `npm run test:faults -- [--seed 7 | --seed 1..200] [--minutes M] [--only F01,F16]
+ * [--title 'in sets$']`: injects faults again and again and prints a table, fault by fault. The seed decides what is chosen and when; how the operating system schedules
  * the processes it cannot. Exit code 1 when an invariant was broken or a fault did not really happen.
  */
 import { parseArgs } from 'node:util';
@@ -16,11 +16,14 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     minutes: { type: 'string' },
     only: { type: 'string' },
+    title: { type: 'string', default: '' },
     'stop-at-first-failure': { type: 'boolean', default: false },
   },
 });
 
-const chosen = FAULTS.filter(({ id }) => !values.only || values.only.split(',').includes(id));
+const chosen = FAULTS.filter(
+  ({ id, title }) => (!values.only || values.only.split(',').includes(id)) && new RegExp(values.title).test(title),
+);
 const seeds = readSeeds(values.seed);
 const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
 console.log(`seed ${values.seed}, ${chosen.length} faults${minutes ? `, ${minutes} minutes each` : ''}`);
@@ -34,7 +37,7 @@ for (const fault of chosen) {
 printTable(results);
 process.exitCode = results.some(({ failures }) => failures.length > 0) ? 1 : 0;
 
-/** All seeds, or with --minutes as many as fit, beginning with the first. */
+/** All seeds, or with --minutes as many as fit, beginning with the first; a continuous fault lasts for as long. */
 async function runFault(fault: Fault): Promise<Result> {
   const result: Result = { fault, rounds: [], failures: [], skipped: fault.unavailable?.() };
   if (result.skipped) return result;
@@ -44,6 +47,7 @@ async function runFault(fault: Fault): Promise<Result> {
     for (let seed = seeds.first; minutes === undefined ? seed <= seeds.last : Date.now() < until; seed += 1) {
       await attempt(result, cluster, seed);
       if (values['stop-at-first-failure'] && result.failures.length > 0) break;
+      if (minutes !== undefined && fault.continuous) break;
     }
   } finally {
     await cluster.destroy();
@@ -54,11 +58,13 @@ async function runFault(fault: Fault): Promise<Result> {
 /** Every round has a world of its own: what a round leaves behind must not help or harm the next. */
 async function attempt({ fault, rounds, failures }: Result, cluster: Cluster, seed: number): Promise<void> {
   const world = await World.open(cluster, fault.world);
+  if (minutes !== undefined) world.harmMs = minutes * 60_000;
   try {
     await world.start();
     const round = await runRound(world, fault, seed);
     rounds.push(round);
     console.log(`${fault.id} ${fault.title}, seed ${seed}: ok, ${round.events} events, ${round.recoveryMs} ms`);
+    for (const note of world.notes) console.log(`  ${note}`);
   } catch (error) {
     failures.push(`seed ${seed}: ${(error as Error).message}`);
     console.log(`${fault.id} ${fault.title}, seed ${seed}: FAILED\n${(error as Error).stack}`);

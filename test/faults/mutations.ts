@@ -30,7 +30,7 @@ process.exitCode = verdicts.every(({ mutation, red }) => red === mutation.expect
 
 /** The unchanged copy must be green, or every mutant would be red for the wrong reason. */
 function proveHealthy(): Verdict {
-  return judge({ name: 'none', fault: 'F03', file: '', changes: [], expectRed: false });
+  return judge({ name: 'none', fault: 'F03', changes: [], expectRed: false });
 }
 
 function judge(mutation: Mutation): Verdict {
@@ -38,7 +38,7 @@ function judge(mutation: Mutation): Verdict {
   try {
     for (const name of COPIED) fs.cpSync(path.join(ROOT, name), path.join(copy, name), { recursive: true });
     fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
-    const missing = mutate(path.join(copy, mutation.file), mutation);
+    const missing = mutate(copy, mutation);
     if (missing) return { mutation, red: !mutation.expectRed, why: `text not found: ${missing}` };
     const verdict = { mutation, ...runFault(copy, mutation) };
     console.log(`${mutation.name}: ${verdict.red ? 'red' : 'green'} (${verdict.why})`);
@@ -49,20 +49,21 @@ function judge(mutation: Mutation): Verdict {
 }
 
 /** Returns the text that is no longer there, if any. */
-function mutate(file: string, { changes }: Mutation): string | undefined {
-  for (const { remove, insert = '' } of changes) {
-    const source = fs.readFileSync(file, 'utf8');
+function mutate(copy: string, { changes }: Mutation): string | undefined {
+  for (const { file, remove, insert = '' } of changes) {
+    const source = fs.readFileSync(path.join(copy, file), 'utf8');
     if (!source.includes(remove)) return remove;
-    fs.writeFileSync(
-      file,
-      source.replaceAll(remove, () => insert),
-    );
+    const changed = source.replaceAll(remove, () => insert);
+    fs.writeFileSync(path.join(copy, file), changed);
   }
   return undefined;
 }
 
-function runFault(copy: string, { fault, seeds = '1', expectRed }: Mutation): { red: boolean; why: string } {
-  const rounds = ['test/faults/main.ts', '--only', fault, '--seed', seeds, '--stop-at-first-failure'];
+function runFault(
+  copy: string,
+  { fault, title = '', seeds = '1', expectRed }: Mutation,
+): { red: boolean; why: string } {
+  const rounds = ['test/faults/main.ts', '--only', fault, '--title', title, '--seed', seeds, '--stop-at-first-failure'];
   const args = fault.endsWith('.test.ts') ? [fault] : rounds;
   const { status, stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8', timeout: LIMIT_MS });
   if (status === null) return { red: !expectRed, why: 'no verdict in time' };

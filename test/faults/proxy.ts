@@ -9,8 +9,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
  */
 export type ProxyMode = { kind: 'pass' } | { kind: 'delay'; ms: number } | { kind: 'blackhole' } | { kind: 'refuse' };
 
-type Pair = { client: net.Socket; server: net.Socket; swallowed: boolean };
-type Cut = { after: string; left: number };
+type Pair = { client: net.Socket; server: net.Socket; swallowed: boolean; armed: boolean };
+/** `behind`: only a `commit` on a connection where this text came before it, in the same transaction. */
+type Cut = { at: string; behind?: string; left: number };
 
 const SERVER_WORKS_MS = 100;
 
@@ -46,7 +47,12 @@ export class FaultyProxy {
 
   /** The next `times` requests that contain `text` reach the server, but the connection dies before the answer. */
   cutAnswersTo(text: string, times: number): void {
-    this.#cut = { after: text, left: times };
+    this.#cut = { at: text, left: times };
+  }
+
+  /** The same for the next `times` commits of transactions in which `text` was sent. */
+  cutCommitsAfter(text: string, times: number): void {
+    this.#cut = { at: 'commit', behind: text, left: times };
   }
 
   /** RST on every connection, as by a firewall that forgot them. */
@@ -82,7 +88,7 @@ export class FaultyProxy {
       client.resetAndDestroy();
       return;
     }
-    const pair: Pair = { client, server: net.connect(this.#target), swallowed: false };
+    const pair: Pair = { client, server: net.connect(this.#target), swallowed: false, armed: false };
     this.#pairs.add(pair);
     client.on('data', (chunk) => this.#toServer(pair, chunk));
     pair.server.on('data', (chunk) => void this.#carry(pair, pair.client, chunk));
@@ -103,7 +109,7 @@ export class FaultyProxy {
 
   #toServer(pair: Pair, chunk: Buffer): void {
     const cut = this.#cut;
-    if (cut && cut.left > 0 && chunk.includes(cut.after)) {
+    if (cut && cut.left > 0 && meets(pair, chunk, cut)) {
       cut.left -= 1;
       this.hits += 1;
       void this.#cutAfter(pair, chunk);
@@ -127,4 +133,12 @@ export class FaultyProxy {
     if (mode.kind === 'delay') await sleep(mode.ms);
     if (!to.destroyed) to.write(chunk);
   }
+}
+
+function meets(pair: Pair, chunk: Buffer, { at, behind }: Cut): boolean {
+  if (behind === undefined) return chunk.includes(at);
+  const isEnd = pair.armed && chunk.includes(at);
+  // A BEGIN may bring settings whose names look like a COMMIT.
+  pair.armed = chunk.includes(behind) || (pair.armed && !chunk.includes('begin') && !isEnd);
+  return isEnd;
 }

@@ -34,13 +34,15 @@ const SPONTANEOUS_REPEATS = 0.1;
 
 export class Sender {
   readonly ledger: Entry[] = [];
-  readonly #port: number;
+  readonly #ports: number[];
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: CONCURRENCY });
   #clock = Date.UTC(2026, 0, 1);
+  #requests = 0;
   #closed = false;
 
-  constructor(port: number) {
-    this.#port = port;
+  /** @param ports of the APIs, which are used in turn */
+  constructor(ports: number[]) {
+    this.#ports = ports;
   }
 
   /** Sends all, evenly over `spreadMs`, each until it is accepted. */
@@ -122,7 +124,7 @@ export class Sender {
     const path = `/webhooks/zoho-books/10234695/${delivery.module}/updated`;
     return new Promise((resolve, reject) => {
       const options = {
-        port: this.#port,
+        port: this.#ports[this.#requests++ % this.#ports.length],
         path,
         method: 'POST',
         headers,

@@ -1,9 +1,12 @@
 /** Everything one fault happens to: a database, the API, workers under a supervisor, and a sender. */
+import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { waitFor } from '../helper.ts';
+import { RedisServer } from '../queue/redis-server.ts';
 import { EFFECT_TABLES } from './behaviour.ts';
 import { Child } from './child.ts';
 import type { Cluster } from './cluster.ts';
@@ -13,9 +16,12 @@ import { SECRET, Sender } from './sender.ts';
 
 export type Env = Record<string, string>;
 export type WorldOptions = {
+  apis?: number;
   workers?: number;
   workerEnv?: Env;
   apiEnv?: Env;
+  /** Workers dispatch through a Redis of the world's own. */
+  redis?: boolean;
   /** API and workers reach PostgreSQL through `world.proxy`. */
   proxied?: boolean;
 };
@@ -40,23 +46,33 @@ export class World {
   readonly workers: Child[] = [];
   readonly apis: Child[] = [];
   random = new Random(1);
+  redis: RedisServer | undefined;
+  readonly #teardowns: (() => unknown)[] = [];
+  /** How long a continuous fault lasts. */
+  harmMs = 15_000;
+  /** What else is worth telling about a round. */
+  readonly notes: string[] = [];
   /** Operators' acts that were accepted: each must be in the audit log. */
   operatorActs = 0;
+  /** Acts whose answer was lost: each may be in the audit log. */
+  unansweredActs = 0;
   /** For the API that replaces the present one when it dies, and for no other. */
   nextApiEnv: Env = {};
   #slowness = 1;
   readonly #options: WorldOptions;
   readonly #database: string;
-  readonly #port: number;
+  readonly #ports: number[];
+  /** Deliveries may name files in it and wait for them: see `gate`. */
+  readonly #gates = fs.mkdtempSync(path.join(os.tmpdir(), 'tds-gates-'));
   #closing = false;
 
-  private constructor(cluster: Cluster, database: string, proxy: FaultyProxy, port: number, options: WorldOptions) {
+  private constructor(cluster: Cluster, database: string, proxy: FaultyProxy, ports: number[], options: WorldOptions) {
     this.cluster = cluster;
     this.#database = database;
     this.proxy = proxy;
-    this.#port = port;
+    this.#ports = ports;
     this.#options = options;
-    this.sender = new Sender(port);
+    this.sender = new Sender(ports);
     this.db = new pg.Pool({ connectionString: cluster.url(database), max: 3, application_name: 'faults observer' });
     this.db.on('error', () => undefined);
   }
@@ -65,7 +81,9 @@ export class World {
     worlds += 1;
     const database = `faults_${worlds}`;
     await cluster.createDatabase(database);
-    const world = new World(cluster, database, await FaultyProxy.open(cluster.socketPath), await freePort(), options);
+    const ports = await Promise.all(Array.from({ length: options.apis ?? 1 }, freePort));
+    const world = new World(cluster, database, await FaultyProxy.open(cluster.socketPath), ports, options);
+    if (options.redis) world.redis = await RedisServer.start({ teardown: (work) => world.#teardowns.push(work) });
     await world.db.query(EFFECT_TABLES);
     return world;
   }
@@ -74,7 +92,11 @@ export class World {
   async start(): Promise<void> {
     const since = performance.now();
     const workers = Array.from({ length: this.#options.workers ?? 2 }, () => this.startWorker());
-    await Promise.all([this.startApi().said('listening'), ...workers.map((worker) => worker.said('worker started'))]);
+    const apis = this.#ports.map((port) => this.#startApi(port, {}));
+    await Promise.all([
+      ...apis.map((api) => api.said('listening')),
+      ...workers.map((worker) => worker.said('worker started')),
+    ]);
     this.#slowness = Math.max(1, (performance.now() - since) / USUAL_START_MS);
   }
 
@@ -92,15 +114,24 @@ export class World {
     return worker;
   }
 
-  startApi(env: Env = {}): Child {
-    const api = new Child(`api ${this.apis.length + 1}`, 'src/api/main.ts', { ...this.#apiEnv(), ...env });
+  #startApi(port: number, env: Env): Child {
+    const api = new Child(`api ${this.apis.length + 1}`, 'src/api/main.ts', { ...this.#apiEnv(port), ...env });
     this.apis.push(api);
     void this.#replaceWhenDead(api, () => {
       const once = this.nextApiEnv;
       this.nextApiEnv = {};
-      return this.startApi(once);
+      return this.#startApi(port, once);
     });
     return api;
+  }
+
+  /** The file that deliveries wait for until `openGate` is called. */
+  gate(name = 'gate'): string {
+    return path.join(this.#gates, name);
+  }
+
+  openGate(name = 'gate'): void {
+    fs.writeFileSync(this.gate(name), '');
   }
 
   /** The database, not through the proxy. */
@@ -112,8 +143,12 @@ export class World {
     return this.workers.filter((worker) => worker.running);
   }
 
+  get aliveApis(): Child[] {
+    return this.apis.filter((api) => api.running);
+  }
+
   get api(): Child {
-    const api = this.apis.findLast((one) => one.running);
+    const api = this.aliveApis.at(-1);
     if (!api) throw new Error('no API is running');
     return api;
   }
@@ -127,13 +162,26 @@ export class World {
   async holderOf(key: string): Promise<Child> {
     return waitFor(`a worker to hold ${key}`, async () => {
       const { rows } = await this.db.query<{ pid: number }>(
-        `select w.pid from tds_queue_claims c join tds_workers w using (worker_id)
-         join tds_sync_queue q on q.id = any (c.queue_ids)
-         join tds_inbox_payloads p using (event_id) where p.payload->>'fault_key' = $1`,
+        `select w.pid from tds_sync_queue q join tds_queue_leases l using (lease) join tds_workers w using (worker_id)
+         join tds_inbox_payloads p on p.event_id = q.id where p.payload->>'fault_key' = $1`,
         [key],
       );
       return this.aliveWorkers.find((worker) => worker.pid === rows[0]?.pid);
     });
+  }
+
+  /** The state of what has not ended, and the last words of every process: for the message of a failure. */
+  async whatIsLeft(): Promise<string> {
+    const { rows } = await this.db.query(`
+      select q.status, q.suspect, w.due, q.run_at <= now() as is_time, c.lease is not null as claimed, q.attempt_count,
+        q.release_count, q.error_message, count(*)::int as events
+      from tds_sync_queue q left join tds_queue_waiting w on w.id = q.id
+      left join tds_queue_claims c on c.entity_key = q.entity_key
+      where q.status in ('pending', 'processing', 'retry') group by 1, 2, 3, 4, 5, 6, 7, 8 limit 20`);
+    const words = [...this.workers, ...this.apis].map(({ name, running, lines }) =>
+      [`${name} ${running ? 'runs' : 'ended'}`, ...lines.slice(-5)].join('\n  '),
+    );
+    return [...rows.map((row) => JSON.stringify(row)), ...words].join('\n');
   }
 
   /** What has happened here so far, for the table of a run. */
@@ -159,23 +207,40 @@ export class World {
     return rows.map((row) => row.pid);
   }
 
-  /** A request as an operator; counts it when it is an accepted act. */
+  /** A request as an operator; counts it when it is an act that was accepted, or whose answer was lost. */
   async operator(method: 'GET' | 'POST', url: string): Promise<Response> {
-    const response = await fetch(`http://127.0.0.1:${this.#port}${url}`, {
-      method,
-      signal: AbortSignal.timeout(10_000),
-    });
-    if (method === 'POST' && response.ok) this.operatorActs += 1;
-    return response;
+    const address = `http://127.0.0.1:${this.random.pick(this.#ports as [number, ...number[]])}${url}`;
+    try {
+      const response = await fetch(address, { method, signal: AbortSignal.timeout(10_000) });
+      if (method === 'POST' && response.ok) this.operatorActs += 1;
+      if (method === 'POST' && response.status >= 500) this.unansweredActs += 1;
+      return response;
+    } catch (error) {
+      if (method === 'POST') this.unansweredActs += 1;
+      throw error;
+    }
+  }
+
+  /** Of a worker's sessions with the database, those in the middle of a transaction. */
+  async openTransactions(worker: Child): Promise<number> {
+    return this.number(
+      `select count(*) from pg_stat_activity a join tds_workers w on a.application_name like '%' || w.worker_id
+       where w.pid = $1 and a.state = 'idle in transaction'`,
+      [worker.pid],
+    );
+  }
+
+  /** How many events the workers have in hand. */
+  async inHand(): Promise<number> {
+    return this.number(`select count(*) from tds_sync_queue where status = 'processing'`);
   }
 
   async close(): Promise<void> {
     this.#closing = true;
-    for (const child of [...this.workers, ...this.apis]) {
-      child.signal('SIGCONT');
-      child.signal('SIGKILL');
-    }
+    for (const child of [...this.workers, ...this.apis]) child.killTree();
     await Promise.all([...this.workers, ...this.apis].map((child) => child.exited));
+    for (const teardown of this.#teardowns) await teardown();
+    fs.rmSync(this.#gates, { recursive: true });
     this.sender.close();
     await this.proxy.close();
     await this.db.end().catch(() => undefined);
@@ -201,14 +266,15 @@ export class World {
     };
   }
 
-  #apiEnv(): Env {
-    const own = { HOST: '127.0.0.1', PORT: String(this.#port), ZOHO_WEBHOOK_SECRET: SECRET };
+  #apiEnv(port: number): Env {
+    const own = { HOST: '127.0.0.1', PORT: String(port), ZOHO_WEBHOOK_SECRET: SECRET };
     return { ...this.#commonEnv(), ...own, ...this.#options.apiEnv };
   }
 
   #commonEnv(): Env {
     const proxied = `postgresql://tds@127.0.0.1:${this.proxy.port}/${this.#database}`;
-    return { DATABASE_URL: this.#options.proxied ? proxied : this.url, LOG_LEVEL: 'info' };
+    const redis: Env = this.redis ? { QUEUE_DRIVER: 'bullmq', REDIS_URL: this.redis.url } : {};
+    return { DATABASE_URL: this.#options.proxied ? proxied : this.url, LOG_LEVEL: 'info', ...redis };
   }
 }
 

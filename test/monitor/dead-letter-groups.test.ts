@@ -99,9 +99,8 @@ t.test(
   'ten thousand letters with the longest messages are grouped well within the time limit of a statement',
   async (t) => {
     await sql`
-    insert into tds_dead_letter_queue (original_queue_id, queue_id, event_id, organization_id, event_type, kind,
-                                       payload, attempt_count, error_tag, last_error)
-    select id, id, id, '10', 'contact.created', 'failed', '{}', 3, 'UnknownError', repeat(chr(97 + n % 20), 2000)
+    insert into tds_sync_queue (id, entity_key, organization_id, event_type, status, attempt_count, error_tag, error_message)
+    select id, n, '10', 'contact.created', 'dead_letter', 3, 'UnknownError', repeat(chr(97 + n % 20), 2000)
     from (select gen_random_uuid() as id, n from generate_series(1, 10001) n) letters`.execute(db);
     const answer = await groups();
     t.equal(answer.letters, 10_000);

@@ -86,7 +86,7 @@ async function find(query: string) {
 
 async function addEvents(count: number, entityId: string, at = '2026-01-01T00:00:00Z'): Promise<void> {
   await sql`
-    insert into tds_sync_queue (id, event_id, entity_key, organization_id, event_type, entity_id, queued_at)
-    select id, id, 1, '10', 'contact.created', ${entityId}, ${at}::timestamptz + n * interval '1 microsecond'
+    insert into tds_sync_queue (id, entity_key, organization_id, event_type, entity_id, queued_at)
+    select id, 1, '10', 'contact.created', ${entityId}, ${at}::timestamptz + n * interval '1 microsecond'
     from (select gen_random_uuid() as id, n from generate_series(1, ${count}::int) n) events`.execute(db);
 }

@@ -1,9 +1,16 @@
 import t from 'tap';
 import { evaluate, type Facts } from '../../src/monitor/alerts/rules.ts';
 
-const CALM: Facts = { pending: 0, deadLetters: 0, stuck: 0, failurePercent: 0 };
+const CALM: Facts = {
+  secondsWithoutWorker: 0,
+  pending: 0,
+  deadLetters: 0,
+  stuck: 0,
+  failurePercent: 0,
+  givenBack: 0,
+};
 
-/** The table of the operations guide, at and just above each threshold. */
+/** The table of the operations guide and what it lacks, at and just above each threshold. */
 const CASES: [fact: Partial<Facts>, title: string | null, severity?: string][] = [
   [{ pending: 500 }, null],
   [{ pending: 501 }, 'Queue Backlog Warning', 'warning'],
@@ -14,6 +21,9 @@ const CASES: [fact: Partial<Facts>, title: string | null, severity?: string][] =
   [{ deadLetters: 100 }, 'Elevated Dead Letter Queue', 'warning'],
   [{ deadLetters: 101 }, 'High Dead Letter Queue', 'critical'],
   [{ stuck: 1 }, 'Stuck Events Detected', 'warning'],
+  [{ secondsWithoutWorker: 30 }, null],
+  [{ secondsWithoutWorker: 31 }, 'No Worker', 'critical'],
+  [{ givenBack: 1 }, 'Events Given Back Again And Again', 'warning'],
   [{ failurePercent: 5 }, null],
   [{ failurePercent: 5.1 }, 'Elevated Failure Rate', 'warning'],
   [{ failurePercent: 10 }, 'Elevated Failure Rate', 'warning'],
@@ -31,7 +41,7 @@ for (const [fact, title, severity] of CASES) {
 }
 
 t.test('every condition with data gets a verdict, so that clear ones resolve', async (t) => {
-  t.equal(evaluate(CALM).length, 4);
+  t.equal(evaluate(CALM).length, 6);
 });
 
 t.test('a condition without data gets no verdict at all', async (t) => {

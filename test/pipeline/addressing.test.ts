@@ -8,7 +8,7 @@ const system = await startSystem(t, { ZOHO_ORGANIZATION_ID: '60000000009' });
 const { invoice } = sample('invoice.webhook');
 
 async function eventOf(event_id: string) {
-  const columns = 'organization_id, module, action, entity_id, event_type, versioned';
+  const columns = 'organization_id, module, action, entity_id, event_type';
   const { rows } = await system.pool.query(`select ${columns} from tds_inbox_events where event_id = $1`, [event_id]);
   return rows[0];
 }

@@ -23,6 +23,7 @@ const CHECKS = {
     select q.id, q.status, w.id as waiting from (select * from tds_sync_queue where status in ('pending', 'retry')) q
     full join tds_queue_waiting w on w.id = q.id and w.entity_key = q.entity_key and w.arrival = q.arrival
       and w.priority = q.priority and w.run_at = q.run_at and w.status = q.status and w.suspect = q.suspect
+      and w.release_count = q.release_count
     where q.id is null or w.id is null`,
   'an event in hand without a claim on its entity': `
     select q.id from tds_sync_queue q where status = 'processing'

@@ -200,7 +200,7 @@ async function testFaults(): Promise<void> {
     const victim = spawn(process.execPath, ['src/worker/main.ts'], options);
     const inHand = async () => {
       const { rows } = await fleet.pool.query<{ n: number }>(
-        'select count(*)::int as n from tds_workers w join tds_queue_claims c using (worker_id) where w.pid = $1',
+        'select count(*)::int as n from tds_workers w join tds_queue_leases l using (worker_id), unnest(l.ids) where w.pid = $1',
         [victim.pid],
       );
       return rows[0]?.n ?? 0;

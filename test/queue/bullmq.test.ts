@@ -82,7 +82,7 @@ if (why) {
     await waitFor('announcements that nobody has hands for', async () => (await redis.announced()) >= 10);
     await pause(database.db, 'test', null);
     const urgent = await fleet.send('urgent');
-    await fleet.pool.query('update tds_queue_ready set priority = 0 where queue_id = $1', [urgent]);
+    await fleet.pool.query('update tds_sync_queue set priority = 0 where id = $1', [urgent]);
     await resume(database.db);
     await waitFor('its announcement', async () => (await redis.keys(`${urgent}*`)).length > 0);
     open();

@@ -89,7 +89,6 @@ export class World {
   async stuckEvent(): Promise<string> {
     await this.setPaused(true);
     const id = await this.sendItem('9003');
-    await sql`delete from tds_queue_ready where queue_id = ${id}`.execute(this.db);
     await sql`update tds_sync_queue set status = 'processing', lease = gen_random_uuid(),
       started_at = now() - interval '2 hours' where id = ${id}`.execute(this.db);
     return id;
@@ -112,6 +111,7 @@ export async function startWorld(t: Teardown): Promise<World> {
     OPERATOR_TOKENS: `${OPERATOR}:operator:${TOKEN}`,
     HANDLERS_DIR: DEMO_HANDLERS,
     RETRY_BASE_SECONDS: '0',
+    FAILURE_RATE_MIN_EVENTS: '1',
   });
   const world = new World(apiUrl, url, db);
   await world.send('invoice', 'created', sampleBody('invoice.webhook'));

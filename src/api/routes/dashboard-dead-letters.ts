@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
+import { retry } from '../../inbox/retry.ts';
 import { act } from '../../monitor/audit.ts';
 import { openDeadLetters } from '../../monitor/dead-letters.ts';
-import { retryDeadLetter } from '../../queue/dead-letter.ts';
 import { queueStats } from '../../queue/inspect.ts';
 import { decodeCursor } from '../cursor.ts';
 import type { Api, Deps } from '../deps.ts';
@@ -64,7 +64,7 @@ function listRoute(api: Api, { db }: Deps): void {
   });
 }
 
-function retryRoute(api: Api, { db }: Deps): void {
+function retryRoute(api: Api, { db, config }: Deps): void {
   const action = 'dead_letter.retry';
   const summary = 'Move a dead letter back to the queue';
   const schema = { tags: ['dashboard'], summary, params: IdParams, response: { 200: Retried } };
@@ -74,7 +74,7 @@ function retryRoute(api: Api, { db }: Deps): void {
     const result = await act(db, actorOf(request), {
       ...{ action, target },
       stands: ['retried'],
-      run: (trx) => retryDeadLetter(trx, target),
+      run: (trx) => retry(trx, target, config.defaultOrganization),
     });
     if (result.outcome === 'not_found') throw notFound('dead letter', 'Open ones are listed at dashboard/dead-letter.');
     if (result.outcome === 'conflict') throw notRetryable();

@@ -22,6 +22,11 @@ const Alert = Type.Object({
   acknowledged_by: Nullable(Type.String()),
 });
 
+const SUCCESS_RATE =
+  'Share of the attempts of the last hour that succeeded. An event that fails twice and then succeeds counts three ' +
+  'times; an event that was given back without being charged (rate limit, shutdown, outage) does not count. ' +
+  '100 when there was no attempt.';
+
 const Metrics = Type.Object({
   timestamp: Time,
   queue: Type.Object({
@@ -31,12 +36,25 @@ const Metrics = Type.Object({
   }),
   processing: Type.Object({
     last_hour: Type.Object({
-      total_processed: Count,
-      succeeded: Count,
-      failed: Count,
-      success_rate_percent: Type.Number({ description: '100 when nothing was processed.', examples: [98.8] }),
-      avg_duration_seconds: Type.Number({ examples: [2.34] }),
+      total_processed: Type.Integer({ description: 'Attempts: succeeded and failed ones.', examples: [1250] }),
+      succeeded: Type.Integer({ description: 'Attempts that completed their event.', examples: [1235] }),
+      failed: Type.Integer({
+        description: 'Attempts that were charged and failed: retry, dead letter, or a worker that died of them.',
+        examples: [15],
+      }),
+      success_rate_percent: Type.Number({ description: SUCCESS_RATE, examples: [98.8] }),
+      avg_duration_seconds: Type.Number({ description: 'Of these attempts.', examples: [2.34] }),
     }),
+  }),
+  workers: Type.Object({
+    alive: Type.Integer({ description: 'Workers whose lease has not run out.', examples: [1] }),
+    oldest_heartbeat_age_seconds: Nullable(
+      Type.Number({
+        description: 'Of the living worker that has been silent for longest; null when none lives.',
+        examples: [4.2],
+      }),
+    ),
+    in_flight: Type.Integer({ description: 'Events in hand, as of the last heartbeats.', examples: [5] }),
   }),
   database: Type.Object({
     table_sizes: Type.Array(

@@ -1,25 +1,30 @@
 import { type Selectable, sql, type Transaction } from 'kysely';
 import type { Database } from '../../db/database.ts';
 import type { Alerts, Schema } from '../../db/schema.ts';
-import { readFacts } from './facts.ts';
-import { evaluate, isSeverer, type Rule, type Verdict } from './rules.ts';
+import { type FactsOptions, readFacts } from './facts.ts';
+import { evaluate, type Facts, isSeverer, type Rule, type Severity, type Verdict } from './rules.ts';
 
 type Alert = Selectable<Alerts>;
 
-export type AlertChange = { change: 'fired' | 'resolved'; rule: string; severity: string; message: string };
+export type AlertChange = { change: 'fired' | 'resolved'; rule: string; severity: Severity; message: string };
 
 /**
  * Looks at the facts and brings tds_alerts in line: fires, refreshes, resolves. Answers what changed; nothing when
  * another process is evaluating at this moment (one evaluator in the fleet, by advisory lock).
  */
-export async function evaluateAlerts(db: Database): Promise<AlertChange[]> {
+export async function evaluateAlerts(db: Database, options: FactsOptions): Promise<AlertChange[]> {
   return db.transaction().execute(async (trx) => {
     if (!(await becomeEvaluator(trx))) return [];
-    const open = await trx.selectFrom('tds_alerts').selectAll().where('resolved_at', 'is', null).execute();
-    const changes: AlertChange[] = [];
-    for (const verdict of evaluate(await readFacts(trx))) changes.push(...(await apply(trx, verdict, open)));
-    return changes;
+    return bringInLine(trx, await readFacts(trx, options));
   });
+}
+
+/** Fires, refreshes and resolves what `facts` say. For one evaluator at a time: see `evaluateAlerts`. */
+export async function bringInLine(trx: Transaction<Schema>, facts: Facts): Promise<AlertChange[]> {
+  const open = await trx.selectFrom('tds_alerts').selectAll().where('resolved_at', 'is', null).execute();
+  const changes: AlertChange[] = [];
+  for (const verdict of evaluate(facts)) changes.push(...(await apply(trx, verdict, open)));
+  return changes;
 }
 
 async function becomeEvaluator(trx: Transaction<Schema>): Promise<boolean> {

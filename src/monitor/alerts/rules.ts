@@ -1,13 +1,17 @@
 /** What the rules look at. `null` means unknown: no data never fires an alert and never resolves one. */
 export type Facts = {
+  /** Seconds since the last sign of life of any worker; 0 while one is alive. */
+  secondsWithoutWorker: number | null;
   /** Events in `pending`. */
   pending: number | null;
   /** Open dead letters. */
   deadLetters: number | null;
-  /** Events in `processing` for more than an hour. */
+  /** Events in `processing` for more than an hour, or which no worker holds. */
   stuck: number | null;
-  /** Failed share of the attempts of the last hour, in percent; null when there was no attempt. */
+  /** Share of the last hour's events whose first attempt failed, in percent; null when there are too few to say. */
   failurePercent: number | null;
+  /** Events that wait or run and were given back uncharged five times in a row or more. */
+  givenBack: number | null;
 };
 
 export type Severity = 'critical' | 'warning' | 'info';
@@ -24,8 +28,16 @@ export type Rule = {
   message: (value: number) => string;
 };
 
-/** The rules of the operations guide. Within a condition the severest stands first. */
+/** Within a condition the severest stands first. Those of the operations guide, and three that it lacks. */
 export const RULES: readonly Rule[] = [
+  {
+    rule: 'no_worker',
+    condition: 'secondsWithoutWorker',
+    title: 'No Worker',
+    severity: 'critical',
+    threshold: 30,
+    message: (s) => `No worker has been alive for ${duration(s)}: nothing is processed. Restart tds-core-worker.`,
+  },
   {
     rule: 'queue_backlog_critical',
     condition: 'pending',
@@ -64,8 +76,7 @@ export const RULES: readonly Rule[] = [
     title: 'Stuck Events Detected',
     severity: 'warning',
     threshold: 0,
-    message: (n) =>
-      `${n} ${n === 1 ? 'event has' : 'events have'} been processing for over an hour. Check the workers.`,
+    message: (n) => `${events(n)} been processing for over an hour, or no worker holds them. Check the workers.`,
   },
   {
     rule: 'failure_rate_critical',
@@ -73,7 +84,8 @@ export const RULES: readonly Rule[] = [
     title: 'High Failure Rate',
     severity: 'critical',
     threshold: 10,
-    message: (percent) => `${round(percent)} % of the last hour's attempts failed. Look at the latest dead letters.`,
+    message: (percent) =>
+      `${round(percent)} % of the last hour's events failed at first. Look at the latest dead letters.`,
   },
   {
     rule: 'failure_rate_warning',
@@ -81,7 +93,18 @@ export const RULES: readonly Rule[] = [
     title: 'Elevated Failure Rate',
     severity: 'warning',
     threshold: 5,
-    message: (percent) => `${round(percent)} % of the last hour's attempts failed. Watch the worker's error log.`,
+    message: (percent) =>
+      `${round(percent)} % of the last hour's events failed at first. Watch the worker's error log.`,
+  },
+  {
+    rule: 'events_given_back',
+    condition: 'givenBack',
+    title: 'Events Given Back Again And Again',
+    severity: 'warning',
+    threshold: 0,
+    message: (n) =>
+      `${events(n)} been given back five times in a row or more without an attempt being charged. ` +
+      "Look for a rate limit or an outage in the worker's log; each further time costs an attempt.",
   },
 ];
 
@@ -113,6 +136,14 @@ const RANK: Record<Severity, number> = { info: 0, warning: 1, critical: 2 };
 /** True when `a` is more severe than `b`. */
 export function isSeverer(a: Severity, b: Severity): boolean {
   return RANK[a] > RANK[b];
+}
+
+function events(n: number): string {
+  return n === 1 ? '1 event has' : `${n} events have`;
+}
+
+function duration(seconds: number): string {
+  return seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
 function round(value: number): number {

@@ -4,19 +4,21 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { waitFor } from '../../helper.ts';
-import { delivery, drained, type Fault, lasting, mixedLoad } from '../fault.ts';
+import { delivery, drained, type Fault, gated, gatedKey, lasting, mixedLoad } from '../fault.ts';
 import type { Delivery } from '../sender.ts';
 import { LEASE_SECONDS, type World } from '../world.ts';
 
 const loopBlocked: Fault = {
   id: 'F06',
-  title: 'event loop blocked for three leases',
-  world: { workerEnv: { LEASE_SECONDS: '1' } },
-  load: (world) => [...mixedLoad(world), delivery({ key: key(world, 'blocker'), fault: { blockMs: 3000 } })],
+  title: 'event loop blocked until the lease is lost, no watchdog',
+  world: { workerEnv: { LEASE_SECONDS: '1', WATCHDOG_SECONDS: '0' } },
+  load: (world) => [...mixedLoad(world), gated(world, { blockGate: world.gate() })],
   async inject(world) {
-    const blocked = await world.holderOf(key(world, 'blocker'));
-    const noticed = () => !blocked.running || blocked.count('stale write rejected: the lease was lost') > 0;
-    await waitFor('the blocked worker to lose its lease', noticed, 30_000);
+    const blocked = await world.holderOf(gatedKey(world));
+    await waitFor('its events to be taken back', async () => (await world.tally()).rescued > 0, 30_000);
+    world.openGate();
+    const noticed = () => blocked.count('stale write rejected: the lease was lost') > 0;
+    await waitFor('the blocked worker to be told', noticed, 30_000);
   },
   async proof(world) {
     const { staleRejected, rescued } = await world.tally();
@@ -42,7 +44,7 @@ const ignoresAbort: Fault = {
   id: 'F08',
   title: 'handlers ignore their time-out',
   world: { workers: 1, workerEnv: { WORKER_CONCURRENCY: '3', MAX_ATTEMPTS: '1' } },
-  load: () => [1, 2, 3].map(() => delivery({ module: 'expense', fault: { churnMs: 8000 } })),
+  load: () => [1, 2, 3].map(() => delivery({ module: 'expense', fault: { churn: true } })),
   async inject(world) {
     const [leaky] = world.workers;
     const exit = await leaky?.exited;
@@ -56,7 +58,7 @@ const ignoresAbort: Fault = {
 const poison: Fault = {
   id: 'F21',
   title: 'poison pill crashes the process',
-  load: (world) => [...mixedLoad(world, 20), delivery({ key: key(world, 'pill'), fault: { die: 'abort' } })],
+  load: (world) => [...mixedLoad(world, 20), delivery({ key: key(world, 'pill'), fault: { die: 'kill' } })],
   inject: async () => undefined,
   async proof(world) {
     const end = await endOf(world, 'pill');
@@ -74,23 +76,35 @@ const memoryPill: Fault = {
 };
 
 const INNOCENTS = 99;
+/** WORKER_CONCURRENCY of the world. */
+const SLOTS = 10;
 
 const pillAmongInnocents: Fault = {
   id: 'F22',
   title: '1 pill among 99 innocents, concurrency 10',
   world: { workers: 1 },
-  load: (world) => [
-    ...Array.from({ length: INNOCENTS }, () =>
-      delivery({ key: `${key(world, 'innocent')} ${world.random.next()}`, fault: { waitMs: 50 } }),
-    ),
-    delivery({ key: key(world, 'pill'), fault: { die: 'abort' } }),
-  ],
-  spreadMs: 300,
-  inject: async () => undefined,
+  load(world) {
+    const gate = world.gate();
+    const innocent = () => delivery({ key: `${key(world, 'innocent')} ${world.random.next()}`, fault: { gate } });
+    const before = Array.from({ length: SLOTS - 1 }, innocent);
+    const after = Array.from({ length: INNOCENTS - before.length }, innocent);
+    return [
+      ...before,
+      delivery({ key: key(world, 'pill'), fault: { gate: world.gate('pill'), die: 'kill' } }),
+      ...after,
+    ];
+  },
+  async inject(world) {
+    await world.holderOf(key(world, 'pill'));
+    await waitFor('the pill to share its worker with innocents', async () => (await world.inHand()) >= SLOTS);
+    world.openGate('pill');
+    await waitFor('all of them to be taken back', async () => (await world.tally()).rescued >= SLOTS, 30_000);
+    world.openGate();
+  },
   async proof(world) {
     await poison.proof(world);
     const innocents = await world.number(
-      `select count(*) from tds_sync_queue q join tds_inbox_payloads p using (event_id)
+      `select count(*) from tds_sync_queue q join tds_inbox_payloads p on p.event_id = q.id
        where q.status = 'completed' and q.attempt_count = 1 and starts_with(p.payload->>'fault_key', $1)`,
       [key(world, 'innocent')],
     );
@@ -132,12 +146,15 @@ const parsePill: Fault = {
 const deadlock: Fault = {
   id: 'F24',
   title: 'handlers deadlock on two rows',
-  load: () => Array.from({ length: 12 }, (_, n) => delivery({ fault: { lock: n % 2 ? [1, 2] : [2, 1] } })),
-  spreadMs: 200,
+  // Four, of which no more than three can lose: nobody loses five times in a row, which would be charged.
+  load: (world) =>
+    [1, 2, 1, 2].map((row) => delivery({ fault: { lock: { rows: [row, 3 - row], traces: world.gate('row') } } })),
+  spreadMs: 20,
   inject: async () => undefined,
   async proof(world) {
-    const deadlocks = await world.number('select deadlocks from pg_stat_database where datname = current_database()');
-    assert.ok(deadlocks > 0, 'I6: no deadlock happened');
+    const deadlocks = () => world.number('select deadlocks from pg_stat_database where datname = current_database()');
+    // Sessions hand their statistics in when they have been idle for a while.
+    await waitFor('I6: a deadlock to be counted', async () => (await deadlocks()) > 0, 30_000);
     await nobodyCharged(world);
   },
 };
@@ -156,16 +173,15 @@ const serialization: Fault = {
 
 const poolExhausted: Fault = {
   id: 'F30',
-  title: 'slow handlers hold every connection of the pool',
+  title: 'slow handlers hold a connection in every slot, for longer than a lease',
   world: { workerEnv: { DATABASE_POOL_SIZE: '2', DATABASE_MAX_OVERFLOW: '0', WORKER_CONCURRENCY: '8' } },
-  load: () => Array.from({ length: 8 }, () => delivery({ fault: { holdMs: 3 * LEASE_SECONDS * 1000 - 4500 } })),
+  load: (world) => Array.from({ length: 16 }, () => delivery({ fault: { holdGate: world.gate() } })),
   spreadMs: 200,
   async inject(world) {
-    await waitFor('all connections to be held', async () => {
-      const held = await world.number(`select count(*) from pg_stat_activity where datname = current_database()
-        and application_name = 'tds-core-worker' and state = 'idle in transaction'`);
-      return held >= 2;
-    });
+    const open = async () => Promise.all(world.aliveWorkers.map((worker) => world.openTransactions(worker)));
+    await waitFor('every slot to hold one', async () => (await open()).every((held) => held === 8));
+    await lasting(2 * LEASE_SECONDS * 1000);
+    world.openGate();
   },
   async proof(world) {
     const { rescued } = await world.tally();
@@ -228,7 +244,7 @@ async function endOf(
   name: string,
 ): Promise<{ status: string; error_tag: string | null; attempt_count: number }> {
   const { rows } = await world.db.query(
-    `select q.status, q.error_tag, q.attempt_count from tds_sync_queue q join tds_inbox_payloads p using (event_id)
+    `select q.status, q.error_tag, q.attempt_count from tds_sync_queue q join tds_inbox_payloads p on p.event_id = q.id
      where p.payload->>'fault_key' = $1`,
     [key(world, name)],
   );

@@ -41,7 +41,7 @@ const commitUnknown: Fault = {
   world: { proxied: true },
   async inject(world) {
     await lasting(300);
-    world.proxy.cutAnswersTo('commit', 5);
+    world.proxy.cutCommitsAfter('finish', 5);
     await waitFor('five commits without an answer', () => world.proxy.hits >= 5);
   },
   proof: proxyWasMet,
@@ -65,7 +65,7 @@ const claimUnknown: Fault = {
   world: { proxied: true },
   async inject(world) {
     await lasting(300);
-    world.proxy.cutAnswersTo('claim first', 3);
+    world.proxy.cutCommitsAfter('claim events', 3);
     await waitFor('three claims without an answer', () => world.proxy.hits >= 3);
   },
   proof: proxyWasMet,

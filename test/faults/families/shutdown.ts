@@ -13,7 +13,7 @@ const drain: Fault = {
   world: UNHURRIED,
   load: (world) => mixedLoad(world).map((one) => ({ ...one, fault: { waitMs: world.random.int(100, 600) } })),
   async inject(world) {
-    await waitFor('work in hand', async () => (await inHand(world)) > 0);
+    await waitFor('work in hand', async () => (await world.inHand()) > 0);
     for (const worker of world.aliveWorkers) {
       world.startWorker();
       const { code, afterMs } = await worker.end('SIGTERM');
@@ -31,12 +31,12 @@ const drainTooLong: Fault = {
   load: (world) => [delivery({ key: longKey(world), fault: { waitMs: 600_000 } })],
   async inject(world) {
     const holder = await world.holderOf(longKey(world));
-    await waitFor('work in hand', async () => (await inHand(world)) > 0);
+    await waitFor('work in hand', async () => (await world.inHand()) > 0);
     const { code, afterMs } = await holder.end('SIGTERM');
     assert.equal(code, 0, 'exit code 0');
     assert.ok(afterMs < world.patience(5000), `ended ${Math.round(afterMs)} ms after the signal`);
     const { rows } = await world.db.query(
-      'select status, attempt_count, lease is not null as leased from tds_sync_queue q join tds_inbox_payloads using (event_id) where payload->>$1 = $2',
+      'select status, attempt_count, lease is not null as leased from tds_sync_queue q join tds_inbox_payloads p on p.event_id = q.id where payload->>$1 = $2',
       ['fault_key', longKey(world)],
     );
     assert.equal(`${rows[0].status} ${rows[0].attempt_count}`, 'pending 0', 'given back at once and uncharged');
@@ -76,7 +76,7 @@ const outageDuringDrain: Fault = {
   world: { workers: 1, workerEnv: { DRAIN_SECONDS: '1' }, proxied: true },
   load: (world) => mixedLoad(world).map((one) => ({ ...one, fault: { waitMs: 300 } })),
   async inject(world) {
-    await waitFor('work in hand', async () => (await inHand(world)) > 0);
+    await waitFor('work in hand', async () => (await world.inHand()) > 0);
     const [worker] = world.aliveWorkers;
     world.proxy.mode = { kind: 'refuse' };
     world.proxy.resetAll();
@@ -122,10 +122,6 @@ const twoOfEverything: Fault = {
 export const shutdown: Fault[] = [drain, outageDuringDrain, drainTooLong, repeatedSignals, twoOfEverything];
 
 const longKey = (world: World) => `long ${world.random.seed}`;
-
-function inHand(world: World): Promise<number> {
-  return world.number('select coalesce(sum(cardinality(queue_ids)), 0) from tds_queue_claims');
-}
 
 async function openDeadLetters(world: World): Promise<string[]> {
   const { rows } = await world.db.query<{ id: string }>(

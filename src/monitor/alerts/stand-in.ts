@@ -1,0 +1,55 @@
+import type { Database } from '../../db/database.ts';
+import { isDatabaseAway } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
+import type { Part } from '../../shutdown.ts';
+import { workersAtWork } from '../workers.ts';
+import { announceAlerts } from './announce.ts';
+import { evaluateAlerts } from './evaluate.ts';
+
+export const EVALUATE_MS = 15_000;
+
+export type StandInOptions = {
+  /** FAILURE_RATE_MIN_EVENTS. */
+  failureRateMinEvents: number;
+  /** How long this process has been watching; default: its uptime. */
+  watchedSeconds?: () => number;
+};
+
+/**
+ * Evaluates all alerts from the API's process, every 15 s, while no worker does: none is alive, or every one is
+ * draining. A worker cannot report its own absence. As long as one works, alerts are logged by workers, where the
+ * operations guide looks for them.
+ */
+export function alertsWithoutWorker(
+  db: Database,
+  log: Logger,
+  { failureRateMinEvents, watchedSeconds = () => process.uptime() }: StandInOptions,
+): Part {
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<void> | undefined;
+  const evaluate = async () => {
+    if ((await workersAtWork(db)) > 0) return;
+    announceAlerts(log, await evaluateAlerts(db, { failureRateMinEvents, watchedSeconds: watchedSeconds() }));
+  };
+  return {
+    name: 'alerts',
+    start() {
+      timer = setInterval(() => {
+        running ??= evaluate()
+          .catch((error: unknown) => tellUnlessAway(log, error))
+          .finally(() => {
+            running = undefined;
+          });
+      }, EVALUATE_MS);
+    },
+    async stop() {
+      clearInterval(timer);
+      await running;
+    },
+  };
+}
+
+/** The pool tells of an outage itself, once a minute. */
+function tellUnlessAway(log: Logger, error: unknown): void {
+  if (!isDatabaseAway(error)) log.warn({ component: 'alerts', error }, 'evaluating alerts failed');
+}
