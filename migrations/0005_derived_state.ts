@@ -71,6 +71,15 @@ create trigger tds_sync_queue_hand_written before update on tds_sync_queue for e
     or (new.status = 'completed') <> (new.completed_at is not null)
     or new.status = 'dead_letter' and new.error_message is null)
   execute function tds_complete_hand_written_update();
+
+create function tds_refuse_change_of_claim() returns trigger language plpgsql as $$
+begin
+  raise exception 'event % is being processed: set its status to pending before you change id, entity_key, arrival or lease', old.id;
+end $$;
+create trigger tds_sync_queue_claimed before update on tds_sync_queue for each row
+  when (old.lease is not null and new.status = 'processing' and (old.id <> new.id or old.entity_key <> new.entity_key
+    or old.arrival <> new.arrival or old.lease is distinct from new.lease))
+  execute function tds_refuse_change_of_claim();
 `;
 
 // Statement triggers see a set of 500 once. A row trigger would be called 500 times.
@@ -245,6 +254,13 @@ begin
   delete from tds_sync_queue q where q.id = any (array(select id from old_rows)) and q.status = 'dead_letter';
   return null;
 end $$;
+create function tds_dead_letters_truncated() returns trigger ${BY_INDEX} as $$
+begin
+  delete from tds_sync_queue where status = 'dead_letter';
+  return null;
+end $$;
+create trigger tds_dead_letter_queue_truncated after truncate on tds_dead_letter_queue
+  for each statement execute function tds_dead_letters_truncated();
 create trigger tds_dead_letter_queue_deleted after delete on tds_dead_letter_queue
   referencing old table as old_rows for each statement execute function tds_dead_letters_left();
 

@@ -8,8 +8,8 @@ export type List = 'events' | 'dead-letters';
 /** Raised whenever the meaning of what stands in a cursor changes, so that an old one is refused, not misread. */
 const VERSION = '2';
 
-/** As PostgreSQL prints a timestamptz in UTC. */
-const TIMESTAMP = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d{1,6})?\+00$/;
+/** As PostgreSQL prints a timestamptz in UTC. It knows no year 0, which JavaScript does. */
+const TIMESTAMP = /^((?!0000)\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d{1,6})?\+00$/;
 
 /** The opaque text that continues a list after its last row. */
 export function encodeCursor(list: List, { at, id }: Position): string {

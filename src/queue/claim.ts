@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
 import { inTransaction } from '../db/transaction.ts';
+import { isContention, isLockTimeout } from '../errors.ts';
 import { AS_CLAIMED_ROW, byArrival, ClaimedEvent, type ClaimedRow, eventColumns, PAYLOAD_OF_Q } from './event.ts';
 import type { LowWater, Place } from './low-water.ts';
 
@@ -28,21 +29,49 @@ export type ClaimOptions = {
  * else have one of them until its events have ended. The second runs in a fresh snapshot, taken while they are ours,
  * and so sees every event of theirs as it is: what another worker did with them is committed by then.
  *
- * Locks: rows of `tds_queue_waiting` (skipping locked ones), then rows of `tds_queue_claims` in order of entity key.
+ * Locks: rows of `tds_queue_waiting` (skipping locked ones), then rows of `tds_queue_claims` in order of entity key,
+ * then rows of `tds_sync_queue`; for each at most 200 ms, then again around the rows that somebody holds.
  * The commit does not wait for the disk: a claim that a crash of PostgreSQL undoes was never made.
  */
 export async function claim(pool: Pool, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {
-  const from = (place: Place) => inTransaction(pool, (client) => claimFrom(client, place, options), CLAIM_BEGIN);
+  const from = (place: Place) => claimAround(pool, place, options);
   return options.from === 'head' ? low.claimFrom(from) : from(low.place);
 }
 
-async function claimFrom(client: PoolClient, place: Place, options: ClaimOptions): Promise<ClaimedEvent[]> {
-  const lease = randomUUID();
-  const entityKeys = await takeEntities(client, lease, place, options);
-  return entityKeys.length > 0 ? takeEvents(client, lease, entityKeys, options) : [];
+/** Until when, by `performance.now()`, claims of a pool pass over rows that somebody holds. */
+const carefulUntil = new WeakMap<Pool, number>();
+const CAREFUL_MS = 10_000;
+const TRIES = 4;
+
+/**
+ * Somebody may hold rows of the queue for as long as they like: an operator whose transaction is open in psql. Claims
+ * that waited for those would claim nothing else. Passing over them costs a lock per row, so it begins with a wait.
+ * That wait also ends a deadlock of two claims early: one may hold a row of an entity that the other is taking.
+ */
+async function claimAround(pool: Pool, place: Place, options: ClaimOptions): Promise<ClaimedEvent[]> {
+  for (let tries = 1; ; tries += 1) {
+    const passOver = (carefulUntil.get(pool) ?? 0) > performance.now();
+    try {
+      return await inTransaction(pool, (client) => claimFrom(client, place, options, passOver), CLAIM_BEGIN);
+    } catch (error) {
+      if (tries === TRIES || !(isLockTimeout(error) || isContention(error))) throw error;
+      carefulUntil.set(pool, performance.now() + CAREFUL_MS);
+    }
+  }
 }
 
-const CLAIM_BEGIN = 'begin; set local synchronous_commit = off';
+async function claimFrom(
+  client: PoolClient,
+  place: Place,
+  options: ClaimOptions,
+  passOver: boolean,
+): Promise<ClaimedEvent[]> {
+  const lease = randomUUID();
+  const entityKeys = await takeEntities(client, lease, place, options);
+  return entityKeys.length > 0 ? takeEvents(client, lease, entityKeys, options, passOver) : [];
+}
+
+const CLAIM_BEGIN = "begin; set local synchronous_commit = off; set local lock_timeout = '200ms'";
 
 async function takeEntities(
   client: PoolClient,
@@ -71,11 +100,12 @@ async function takeEvents(
   lease: string,
   entityKeys: string[],
   { workerId, limit, perEntity, maxBytes, from, withPayload }: ClaimOptions,
+  passOver: boolean,
 ): Promise<ClaimedEvent[]> {
   const kind = from === 'suspects' ? 'suspect' : 'due';
   const { rows } = await client.query<ClaimedRow>({
-    name: `claim events ${kind} ${withPayload}`,
-    text: takeEventsSql(kind, withPayload),
+    name: `claim events ${kind} ${withPayload} ${passOver}`,
+    text: takeEventsSql(kind, withPayload, passOver),
     // Written as PostgreSQL reads an array: pg's own writer looks into each of 1,000 keys for what must be escaped.
     values: [lease, `{${entityKeys.join()}}`, limit, perEntity, maxBytes, workerId],
     ...AS_CLAIMED_ROW,
@@ -114,13 +144,22 @@ insert into tds_queue_claims (entity_key, lease)
 select entity_key, $1 from (select distinct entity_key from candidate) e order by entity_key
 on conflict (entity_key) do nothing returning entity_key`;
 
+/** Of `chosen`, what nobody holds, and of an entity nothing behind what somebody holds. */
+const HELD_BY_NOBODY = `,
+locked as materialized (
+  select id from tds_sync_queue where id = any (array(select id from chosen)) for update skip locked),
+free as materialized (
+  select id from (
+    select id, bool_and(id in (select id from locked)) over (partition by entity_key order by arrival) as may_run
+    from chosen) c where may_run)`;
+
 // `line`: an entity's events in order of arrival. None may be taken from the first on that has to wait.
 // status || '': statistics of a moment in which nothing waited would have the planner read the whole table.
 // `together`: which events of an entity were taken with others. `spared`: entities of which nothing was taken after all.
 // Mostly there is neither, and comparing numbers says so without a look at each entity.
 // `several`: by row address, so that each claim is looked up; the planner, which thinks that there is one claim, would
 // otherwise go through `together` for every claim of the set.
-const takeEventsSql = (kind: 'due' | 'suspect', withPayload: boolean) => `
+const takeEventsSql = (kind: 'due' | 'suspect', withPayload: boolean, passOver: boolean) => `
 with line as (
   select w.id, w.entity_key, w.arrival, w.payload_bytes, row_number() over entity as place,
     bool_and(w.${kind}) over entity as may_run
@@ -129,12 +168,13 @@ with line as (
     where entity_key = e.entity_key order by arrival limit least($3::int, $4::int)) w
   window entity as (partition by w.entity_key order by w.arrival)),
 sized as (
-  select id, place, sum(payload_bytes) over (order by arrival) - payload_bytes as bytes_before
+  select id, entity_key, arrival, place, sum(payload_bytes) over (order by arrival) - payload_bytes as bytes_before
   from line where may_run order by arrival limit $3),
-chosen as materialized (select id, place from sized where bytes_before < $5::bigint),
+chosen as materialized (
+  select id, entity_key, arrival, place from sized where bytes_before < $5::bigint)${passOver ? HELD_BY_NOBODY : ''},
 q as (
   update tds_sync_queue s set status = 'processing', lease = $1, started_at = statement_timestamp()
-  where s.id = any (array(select id from chosen)) and s.status || '' in ('pending', 'retry')
+  where s.id = any (array(select id from ${passOver ? 'free' : 'chosen'})) and s.status || '' in ('pending', 'retry')
   returning s.id, s.organization_id, s.event_type, s.entity_id, s.entity_key, s.arrival, s.priority, s.attempt_count,
     s.release_count, s.queued_at),
 leased as (

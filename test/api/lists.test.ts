@@ -76,9 +76,14 @@ t.test('lists', async (t) => {
         ...['2026-02-30 00:00:00+00', '2026-13-01 00:00:00+00', '2026-01-01 24:00:00+00', '2026-01-01 00:00:60+00'].map(
           (impossible) => `2|${kind}|${impossible}|${id}`,
         ),
-        ...['infinity', '0000-00-00 00:00:00+00', "2026-01-01 00:00:00+00'", '2026-01-01T00:00:00Z', ''].map(
-          (text) => `2|${kind}|${text}|${id}`,
-        ),
+        ...[
+          'infinity',
+          '0000-00-00 00:00:00+00',
+          '0000-01-01 00:00:00+00',
+          "2026-01-01 00:00:00+00'",
+          '2026-01-01T00:00:00Z',
+          '',
+        ].map((text) => `2|${kind}|${text}|${id}`),
       ];
       for (const text of bad) t.equal(await status(encode(text)), 400, text);
       for (const text of ['', 'abc', '%00', 'x'.repeat(300), '💥']) t.equal(await status(text), 400, text.slice(0, 9));

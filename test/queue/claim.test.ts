@@ -191,3 +191,35 @@ t.test('an entity in the hands of a claim that is not committed is left to it', 
     t.strictSame(await new Claimer(pool).claim(), []);
   });
 });
+
+t.test('rows that an open transaction of somebody holds stop nobody but their own entity', async (t) => {
+  const [held = '', , , free = ''] = await arrive(pool, ['held first', 'held second', 'held second', 'free']);
+  const second = (await pool.query(`select id from tds_sync_queue where entity_id = 'held second' order by arrival`))
+    .rows;
+  const operator = await pool.connect();
+  t.teardown(() => operator.release());
+  await operator.query('begin');
+  await operator.query('select from tds_sync_queue where id = $1 for update', [held]);
+  await operator.query('update tds_sync_queue set priority = 7 where id = $1', [second[1].id]);
+
+  const claimer = new Claimer(pool);
+  const claimed = await claimer.claim(ALL_OF_EACH);
+  t.strictSame(
+    claimed.map(({ id }) => id),
+    [second[0].id, free],
+  );
+  await claimer.end(claimed);
+  await operator.query('commit');
+  claimer.low.reset();
+  t.strictSame(
+    (await claimer.claim(ALL_OF_EACH)).map(({ id }) => id),
+    [held, second[1].id],
+    'and then theirs',
+  );
+});
+
+t.test('an event whose payload somebody has deleted is claimed all the same', async (t) => {
+  const [id = ''] = await arrive(pool, ['without payload']);
+  await pool.query('delete from tds_inbox_events where event_id = $1', [id]);
+  t.match(await new Claimer(pool).claim(), [{ id, payloadText: null }]);
+});

@@ -107,3 +107,28 @@ async function retrySome(): Promise<void> {
   const { rows } = await pool.query('select id from tds_dead_letter_queue where resolved_at is null limit 2');
   for (const { id } of rows) await retryDeadLetter(db, id);
 }
+
+t.test('what ties an event to its claim cannot be changed while it is being processed', async (t) => {
+  await pool.query('truncate tds_sync_queue');
+  const [id] = await arrive(pool, ['claimed']);
+  const claimer = new Claimer(pool);
+  const events = await claimer.claim();
+  for (const change of ['id = gen_random_uuid()', 'entity_key = 1', 'arrival = 1', 'lease = gen_random_uuid()']) {
+    await t.rejects(
+      pool.query(`update tds_sync_queue set ${change} where id = $1`, [id]),
+      /is being processed/,
+      change,
+    );
+  }
+  await claimer.end(events);
+  t.strictSame(await disagreements(pool), []);
+});
+
+t.test('truncating the dead letters takes their events out of the queue', async (t) => {
+  await pool.query('truncate tds_sync_queue');
+  await arrive(pool, ['dead'], { quarantineReason: 'unreadable', record: null });
+  await arrive(pool, ['waiting']);
+  await pool.query('truncate tds_dead_letter_queue');
+  t.match(await queueStats(db), { dead_letter: 0, pending: 1, total: 1 });
+  t.strictSame(await disagreements(pool), []);
+});
