@@ -184,7 +184,11 @@ t.test('kill -9 of worker and API in the middle of 500 events loses none and app
   const ids = async (query: string) => (await system.pool.query(query)).rows.map(({ event_id }) => event_id).sort();
   t.same(await ids('select event_id from tds_inbox_events'), answered.sort(), 'the inbox holds these and no others');
   t.same(await ids('select event_id from appended_effects'), answered, 'each had its effect once');
-  t.same(await ids("select id as event_id from tds_sync_queue where status = 'completed'"), answered, 'and is completed');
+  t.same(
+    await ids("select id as event_id from tds_sync_queue where status = 'completed'"),
+    answered,
+    'and is completed',
+  );
   const final = await system.pool.query("select from books_records where record ->> 'status' = 'version 5'");
   t.equal(final.rowCount, 100, 'every record stands at its newest version');
 });
