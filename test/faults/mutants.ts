@@ -55,8 +55,7 @@ export const MUTATIONS: Mutation[] = [
   },
   {
     name: 'later events of a set not given back',
-    fault: 'F51',
-    title: 'in sets$',
+    fault: 'test/queue/claim.test.ts',
     changes: [
       {
         file: DERIVED,

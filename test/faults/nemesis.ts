@@ -51,7 +51,8 @@ export class Nemesis {
       void lasting.finally(() => this.#lasting.delete(lasting));
       // Nothing else is of interest while there is no server.
       if (name === 'PostgreSQL restarted') await lasting;
-      await sleep(this.#world.random.int(PAUSE_MS.least, PAUSE_MS.most));
+      // On a slow machine everything takes longer to come back: without a pause nobody would ever work.
+      await sleep(this.#world.patience(this.#world.random.int(PAUSE_MS.least, PAUSE_MS.most)));
     }
     await Promise.all(this.#lasting);
   }

@@ -10,7 +10,7 @@ import type { Delivery } from '../sender.ts';
 import type { World } from '../world.ts';
 
 const ENTITIES = 45;
-const EVENTS_A_SECOND = 30;
+const EVENTS_A_SECOND = 20;
 const LOOK_EVERY_MS = 100;
 
 const fleet: Fault = {

@@ -83,19 +83,12 @@ const pillAmongInnocents: Fault = {
   id: 'F22',
   title: '1 pill among 99 innocents, concurrency 10',
   world: { workers: 1 },
-  load(world) {
-    const gate = world.gate();
-    const innocent = () => delivery({ key: `${key(world, 'innocent')} ${world.random.next()}`, fault: { gate } });
-    const before = Array.from({ length: SLOTS - 1 }, innocent);
-    const after = Array.from({ length: INNOCENTS - before.length }, innocent);
-    return [
-      ...before,
-      delivery({ key: key(world, 'pill'), fault: { gate: world.gate('pill'), die: 'kill' } }),
-      ...after,
-    ];
-  },
+  load: (world) => [delivery({ key: key(world, 'pill'), fault: { gate: world.gate('pill'), die: 'kill' } })],
   async inject(world) {
     await world.holderOf(key(world, 'pill'));
+    const innocent = () =>
+      delivery({ key: `${key(world, 'innocent')} ${world.random.next()}`, fault: { gate: world.gate() } });
+    await world.sender.sendAll(Array.from({ length: INNOCENTS }, innocent), 0, world.random);
     await waitFor('the pill to share its worker with innocents', async () => (await world.inHand()) >= SLOTS);
     world.openGate('pill');
     await waitFor('all of them to be taken back', async () => (await world.tally()).rescued >= SLOTS, 30_000);
