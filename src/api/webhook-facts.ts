@@ -18,6 +18,11 @@ export function factsOf(parsed: Exclude<Parsed, { kind: 'check' }>, stored: Acce
     entity_id: isKnown ? idLike(entityId) : undefined,
     proof: proof.by,
     reason: parsed.kind === 'quarantine' ? parsed.reason : undefined,
+    // What the mirror will make less of than the sender may think.
+    ...(parsed.kind === 'delivery' && {
+      partial: parsed.delivery.partial || undefined,
+      unreadable_time: parsed.delivery.unreadableTime ?? undefined,
+    }),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import type { Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
+import type { OutageLog } from '../outage-log.ts';
 import type { RetryPolicy } from '../queue/backoff.ts';
 import type { Dispatcher } from '../queue/dispatch.ts';
 
@@ -18,6 +19,8 @@ export type WorkerContext = {
   dispatcher: Dispatcher;
   policy: RetryPolicy;
   log: Logger;
+  /** Tells of a database that is away; shared by everything in the process. */
+  outage?: OutageLog | undefined;
   crash(point: CrashPoint): void;
 };
 

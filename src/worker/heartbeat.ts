@@ -2,8 +2,10 @@ import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
+import type { OutageLog } from '../outage-log.ts';
 import { sessionsOf } from '../queue/rescue.ts';
 import { VERSION } from '../version.ts';
+import { reportFailure } from './report.ts';
 
 export type HeartbeatOptions = {
   url: string;
@@ -11,6 +13,7 @@ export type HeartbeatOptions = {
   leaseSeconds: number;
   concurrency: number;
   log: Logger;
+  outage?: OutageLog | undefined;
   inFlight(): number;
   /** New events may be waiting. */
   onWake(): void;
@@ -64,10 +67,7 @@ export class Heartbeat {
           this.#options.workerId,
         ]);
       } catch (error) {
-        this.#options.log.warn(
-          { component: 'worker', error },
-          'the connection of the heartbeat was lost, reconnecting',
-        );
+        reportFailure(this.#options, error, 'the connection of the heartbeat was lost, reconnecting');
         await this.#pause(RECONNECT_MS);
       } finally {
         await this.#disconnect();

@@ -6,6 +6,7 @@ import { Wakeup } from '../wakeup.ts';
 import { Interrupted, type WorkerContext } from './context.ts';
 import { giveBack } from './end.ts';
 import { executeOne, executeSet } from './execute.ts';
+import { reportFailure } from './report.ts';
 
 export type LoopOptions = {
   /** Events handled one at a time, at once: WORKER_CONCURRENCY. */
@@ -109,7 +110,7 @@ export class Loop {
         if (events.length > 0) await this.#run(events);
         else await this.#idle();
       } catch (error) {
-        this.#context.log.error({ component: 'worker', error }, 'claiming events failed');
+        reportFailure(this.#context, error, 'claiming events failed');
         await this.#wakeup.sleep(AFTER_ERROR_MS);
       }
     }
@@ -164,7 +165,7 @@ export class Loop {
   ): Promise<void> {
     const run = this.#stopping ? giveBack : execute;
     await run(this.#context, events, this.#interrupt.signal).catch((error: unknown) => {
-      this.#context.log.error({ component: 'worker', error }, 'ending events failed');
+      reportFailure(this.#context, error, 'ending events failed');
     });
     for (const event of events) {
       this.#inHand.delete(event);

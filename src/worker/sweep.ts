@@ -5,6 +5,7 @@ import { releaseForgotten, rescue } from '../queue/rescue.ts';
 import type { WorkerContext } from './context.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Loop } from './loop.ts';
+import { reportFailure } from './report.ts';
 import type { SuspectRunner } from './suspects.ts';
 
 const PROMOTE_MS = 1000;
@@ -59,7 +60,7 @@ export class Sweep {
   }
 
   #warn(error: unknown): void {
-    this.#options.context.log.warn({ component: 'worker', error }, 'sweep failed');
+    reportFailure(this.#options.context, error, 'sweep failed');
   }
 
   async #promote(): Promise<void> {

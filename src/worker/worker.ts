@@ -5,6 +5,7 @@ import { loadHandlers } from '../handlers/load.ts';
 import { mirror } from '../handlers/mirror.ts';
 import { Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
+import { OutageLog } from '../outage-log.ts';
 import { createDispatcher, dispatchByPostgres } from '../queue/dispatch.ts';
 import { sessionsOf } from '../queue/rescue.ts';
 import type { Part } from '../shutdown.ts';
@@ -35,6 +36,7 @@ export async function createWorker(config: WorkerConfig, log: Logger): Promise<P
   const schedule = new Schedule(context, queue, config);
   return {
     name: 'worker',
+    waitsFor: () => `${loop.inFlight} events in hand`,
     async start() {
       await dog.start?.();
       await heartbeat.start();
@@ -90,6 +92,7 @@ async function createContext(config: WorkerConfig, log: Logger, workerId: string
   const { databaseUrl: url, workerConcurrency, poolSize, maxOverflow } = config;
   const handlers = [mirror, ...(config.handlersDir ? await loadHandlers(config.handlersDir, log) : [])];
   const applicationName = sessionsOf(workerId);
+  const outage = new OutageLog('database', log);
   const queue = openDatabase({
     url,
     max: QUEUE_CONNECTIONS,
@@ -97,13 +100,14 @@ async function createContext(config: WorkerConfig, log: Logger, workerId: string
     statementTimeoutMs: QUEUE_STATEMENT_MS,
     byIndex: true,
     log,
+    outage,
   });
   const forHandlers = openDatabase({
-    ...{ url, applicationName, byIndex: true, log },
+    ...{ url, applicationName, byIndex: true, log, outage },
     max: Math.max(poolSize + maxOverflow - QUEUE_CONNECTIONS, workerConcurrency + LANES),
   });
   const context: WorkerContext = {
-    ...{ workerId, log, pool: queue.pool, handlerPool: forHandlers.pool },
+    ...{ workerId, log, outage, pool: queue.pool, handlerPool: forHandlers.pool },
     dispatcher:
       config.queueDriver === 'postgres'
         ? dispatchByPostgres(queue.pool)
@@ -121,7 +125,7 @@ async function createContext(config: WorkerConfig, log: Logger, workerId: string
   return { context, queue: queue.db, close: () => Promise.all([queue.close(), forHandlers.close()]) };
 }
 
-function createHeartbeat(config: WorkerConfig, { workerId, log }: WorkerContext, loop: Loop): Heartbeat {
+function createHeartbeat(config: WorkerConfig, { workerId, log, outage }: WorkerContext, loop: Loop): Heartbeat {
   return new Heartbeat({
     ...{
       url: config.databaseUrl,
@@ -129,6 +133,7 @@ function createHeartbeat(config: WorkerConfig, { workerId, log }: WorkerContext,
       leaseSeconds: config.leaseSeconds,
       concurrency: config.workerConcurrency,
       log,
+      outage,
     },
     inFlight: () => loop.inFlight,
     onWake: () => loop.wake(),

@@ -7,6 +7,7 @@ import { refuseForeignCaller } from '../plugins/local-only.ts';
 import { Problem } from '../problem.ts';
 import { SchemaGate } from '../schema-gate.ts';
 import { Uuid } from '../schemas.ts';
+import { UnnamedOrganization } from '../unnamed-organization.ts';
 import { keepRawBody } from '../webhook-body.ts';
 import { factsOf } from '../webhook-facts.ts';
 import { demandsProof, notAuthentic, proofOf, queryOf } from '../webhook-proof.ts';
@@ -25,6 +26,9 @@ const SEGMENTS: Record<string, TSchema> = {
   module: Type.String({ examples: ['invoice'] }),
   action: Type.String({ examples: ['updated'] }),
 };
+/** What the route remembers from one delivery to the next. */
+type Parts = { gate: SchemaGate; unnamed: UnnamedOrganization };
+
 type Hook = FastifyRequest<{ Params: { organization_id?: string; module?: string; action?: string } }>;
 
 const EXAMPLE = { invoice: { invoice_id: '982000000567001', last_modified_time: '2026-10-31T10:00:00+0000' } };
@@ -52,7 +56,7 @@ const PATHS = [
 export async function webhookRoutes(api: Api, deps: Deps): Promise<void> {
   const { config } = deps;
   warnAtStart(deps);
-  const gate = new SchemaGate(deps);
+  const parts = { gate: new SchemaGate(deps), unnamed: new UnnamedOrganization(deps) };
   await api.register(async (scope) => {
     scope.addHook('onRequest', (request, _reply, done) => done(refusal(request, deps)));
     keepRawBody(scope, deps);
@@ -70,7 +74,7 @@ export async function webhookRoutes(api: Api, deps: Deps): Promise<void> {
           body: Body,
           response: { 200: Checked, 202: Accepted },
         },
-        handler: (request, reply) => receive(request as Hook, reply, deps, gate),
+        handler: (request, reply) => receive(request as Hook, reply, deps, parts),
       });
     }
   });
@@ -106,8 +110,9 @@ function refusal(request: FastifyRequest, { config }: Deps): Error | undefined {
   }
 }
 
-async function receive(request: Hook, reply: FastifyReply, deps: Deps, gate: SchemaGate): Promise<FastifyReply> {
+async function receive(request: Hook, reply: FastifyReply, deps: Deps, parts: Parts): Promise<FastifyReply> {
   const { config, inbox } = deps;
+  const { gate, unnamed } = parts;
   const body = (request.body as Buffer | undefined) ?? Buffer.alloc(0);
   const contentType = request.headers['content-type'] ?? '';
   const proof = proofOf(request, body, config);
@@ -126,6 +131,7 @@ async function receive(request: Hook, reply: FastifyReply, deps: Deps, gate: Sch
     .accept({ parsed, body, contentType, method: request.method, path, userAgent, ip: request.ip })
     .catch((error) => gate.blame(error));
   request.facts = factsOf(parsed, stored, proof);
+  unnamed.sawDelivery(parsed.kind === 'delivery' ? parsed.delivery : parsed);
   const { eventId: event_id, status, duplicate } = stored;
   const reason = parsed.kind === 'quarantine' ? { reason: parsed.reason } : {};
   return reply.code(202).send({ success: true, event_id, status, duplicate, ...reason });
