@@ -7,6 +7,7 @@ import type { RateLimit } from '../queue/rate-limit.ts';
 
 export { sql } from 'kysely';
 export { type ErrorTag, TaggedError } from '../errors.ts';
+export { isLatest } from './is-latest.ts';
 
 export type QueuedEvent = ClaimedEvent;
 
