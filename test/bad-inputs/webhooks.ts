@@ -201,6 +201,13 @@ async function age({ system, organization }: Target, days: number): Promise<void
   ];
   for (const statement of statements)
     await system.pool.query(`${statement} where organization_id = $1`, [organization]);
+  // An id begins with the time of its event. One that is still in the queue keeps it, as the two rows have the same id.
+  await system.pool.query(
+    `update tds_inbox_events i set event_id = (lpad(to_hex((extract(epoch from received_at) * 1000)::bigint), 12, '0')
+       || substr(replace(event_id::text, '-', ''), 13))::uuid
+     where organization_id = $1 and not exists (select from tds_sync_queue q where q.id = i.event_id)`,
+    [organization],
+  );
 }
 
 function inMinutes(minutes: number): string {
