@@ -25,17 +25,17 @@ export function hold(click) {
   if (click.detail === 0) return;
   from = { x: click.clientX, y: click.clientY };
   clearTimeout(timer);
-  if (click.pointerType === 'touch') timer = setTimeout(letGo, TOUCH_MS);
+  if (click.pointerType === 'touch') timer = setTimeout(endHold, TOUCH_MS);
 }
 
-function letGo() {
+function endHold() {
   if (from === null) return;
   from = null;
   release();
 }
 
 addEventListener('pointermove', ({ clientX, clientY }) => {
-  if (from && Math.hypot(clientX - from.x, clientY - from.y) > TREMBLE_PX) letGo();
+  if (from && Math.hypot(clientX - from.x, clientY - from.y) > TREMBLE_PX) endHold();
 });
-addEventListener('wheel', letGo, { passive: true });
-addEventListener('keydown', letGo);
+addEventListener('wheel', endHold, { passive: true });
+addEventListener('keydown', endHold);

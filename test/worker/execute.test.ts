@@ -22,7 +22,7 @@ async function marks(): Promise<string[]> {
   return rows.map((row) => row.name);
 }
 
-/** Claims one event for the crew and executes it. Returns its status and what was charged. */
+/** Claims one event for the worker and executes it. Returns its status and what was charged. */
 async function attempt(worker: WorkerContext, entity = 'a', signal = never): Promise<string> {
   const [id = ''] = await arrive(pool, [entity]);
   const [event] = await new Claimer(pool, worker.workerId).claim({ withPayload: true });
