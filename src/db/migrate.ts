@@ -71,12 +71,20 @@ async function migrate(db: Database, files: Migrations): Promise<string[]> {
       migrationLockTableName: MIGRATION_LOCK_TABLE,
     });
     const { error, results = [] } = await migrator.migrateToLatest();
-    if (error) throw error;
+    if (error) throw isForeign(error) ? new Error(FOREIGN, { cause: error }) : error;
     return results.map((result) => result.migrationName);
   } finally {
     // The connection goes back to a pool. A dead one cannot be reset and need not be.
     await sql`reset lock_timeout`.execute(db).catch(() => undefined);
   }
+}
+
+const FOREIGN =
+  'the tables of this database were made by an unreleased version of TDS Core: use an empty database, or another TDS_DATA_DIR';
+
+/** What Kysely says of a migration that it does not find among ours. */
+function isForeign(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('corrupted migrations');
 }
 
 /**

@@ -19,6 +19,13 @@ t.test('an empty database gets every migration, and a second run nothing', async
   t.strictSame(await migrateToLatest(db), []);
 });
 
+t.test('tables of an unreleased version are refused with what to do', async (t) => {
+  const { db, pool } = await connectEmpty(t);
+  await migrateToLatest(db);
+  await pool.query(`update tds_migrations set name = '0001_queue' where name = '0001_inbox_and_queue'`);
+  await t.rejects(migrateToLatest(db), { message: /unreleased version.*use an empty database/ });
+});
+
 t.test('two migrators at once apply everything exactly once', async (t) => {
   const { db } = await connectEmpty(t);
   const [first, second] = await Promise.all([migrateToLatest(db), migrateToLatest(db)]);
