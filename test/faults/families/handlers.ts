@@ -168,7 +168,8 @@ const poolExhausted: Fault = {
   id: 'F30',
   title: 'slow handlers hold a connection in every slot, for longer than a lease',
   world: { workerEnv: { DATABASE_POOL_SIZE: '2', DATABASE_MAX_OVERFLOW: '0', WORKER_CONCURRENCY: '8' } },
-  load: (world) => Array.from({ length: 16 }, () => delivery({ fault: { holdGate: world.gate() } })),
+  // Two workers with eight slots each, and as many events that each claims ahead: then every slot has one.
+  load: (world) => Array.from({ length: 32 }, () => delivery({ fault: { holdGate: world.gate() } })),
   spreadMs: 200,
   async inject(world) {
     const open = async () => Promise.all(world.aliveWorkers.map((worker) => world.openTransactions(worker)));
