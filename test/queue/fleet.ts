@@ -32,10 +32,13 @@ export class Fleet {
   /** Two workers with the handlers of `handlers/`; `env` may say otherwise. */
   static async start(t: Test, { url, pool }: TestDatabase, env: Record<string, string>): Promise<Fleet> {
     await pool.query(EFFECTS);
-    const config = loadConfig({
+    const settings = {
       ...{ DATABASE_URL: url, HANDLERS_DIR, LOG_LEVEL: 'silent', DATABASE_POOL_SIZE: '8', DRAIN_SECONDS: '2' },
       ...{ RETRY_BASE_SECONDS: '0.2', QUEUE_DRIVER: 'bullmq', ...env },
-    });
+    };
+    // The process that runs the suspects of a crash reads its settings from the environment, as ours would have.
+    Object.assign(process.env, settings);
+    const config = loadConfig(settings);
     const create = () => createWorker({ ...config, databaseUrl: url }, silentLog);
     const workers = [await create(), await create()];
     const fleet = new Fleet(pool, workers);
