@@ -1,4 +1,5 @@
 import { type TSchema, Type } from 'typebox';
+import { STATUSES } from '../queue/vocabulary.ts';
 
 /** A plain uuid; the format alone would let `urn:uuid:` pass, which PostgreSQL does not read. */
 export const UUID = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/;
@@ -66,3 +67,21 @@ export const ProblemSchema = Type.Object(
     ],
   },
 );
+
+/** One event as the lists of the dashboard show it. */
+export const EventInQueue = Type.Object({
+  id: Uuid,
+  event_type: Type.String({ examples: ['contact.created'] }),
+  entity_id: Nullable(Type.String({ examples: ['460000000026049'] })),
+  status: Type.String({ enum: [...STATUSES] }),
+  attempt_count: Type.Integer({ examples: [1] }),
+  priority: Type.Integer({ examples: [1], description: 'Lower runs first.' }),
+  queued_at: Time,
+  started_at: Nullable(Time),
+  completed_at: Nullable(Time),
+  error_message: Nullable(Type.String()),
+  error_tag: Nullable(Type.String()),
+  outcome: Nullable(Type.String({ examples: ['applied'] })),
+  event_id: Uuid,
+  organization_id: Type.String(),
+});

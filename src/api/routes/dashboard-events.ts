@@ -5,26 +5,9 @@ import { STATUSES } from '../../queue/vocabulary.ts';
 import { decodeCursor } from '../cursor.ts';
 import type { Api, Deps } from '../deps.ts';
 import { pageHeaders } from '../page-headers.ts';
-import { Nullable, Page, Time, Uuid } from '../schemas.ts';
+import { EventInQueue, Page } from '../schemas.ts';
 
-const RecentEvents = Type.Array(
-  Type.Object({
-    id: Uuid,
-    event_type: Type.String({ examples: ['contact.created'] }),
-    entity_id: Nullable(Type.String({ examples: ['460000000026049'] })),
-    status: Type.String({ enum: [...STATUSES] }),
-    attempt_count: Type.Integer({ examples: [1] }),
-    priority: Type.Integer({ examples: [1], description: 'Lower runs first.' }),
-    queued_at: Time,
-    started_at: Nullable(Time),
-    completed_at: Nullable(Time),
-    error_message: Nullable(Type.String()),
-    error_tag: Nullable(Type.String()),
-    outcome: Nullable(Type.String({ examples: ['applied'] })),
-    event_id: Uuid,
-    organization_id: Type.String(),
-  }),
-);
+const RecentEvents = Type.Array(EventInQueue);
 
 const FILTERS = [...STATUSES, 'failed'];
 const Query = Type.Object({

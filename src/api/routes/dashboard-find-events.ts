@@ -3,26 +3,9 @@ import { EVENTS_PER_PAGE, findEvents } from '../../monitor/find-events.ts';
 import { STATUSES } from '../../queue/vocabulary.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import type { Api, Deps } from '../deps.ts';
-import { Nullable, Page, Time, Uuid } from '../schemas.ts';
+import { EventInQueue, Page } from '../schemas.ts';
 
-const Found = Type.Array(
-  Type.Object({
-    id: Uuid,
-    event_type: Type.String({ examples: ['contact.created'] }),
-    entity_id: Nullable(Type.String({ examples: ['460000000026049'] })),
-    status: Type.String({ enum: [...STATUSES] }),
-    attempt_count: Type.Integer({ examples: [1] }),
-    priority: Type.Integer({ examples: [1] }),
-    queued_at: Time,
-    started_at: Nullable(Time),
-    completed_at: Nullable(Time),
-    error_message: Nullable(Type.String()),
-    error_tag: Nullable(Type.String()),
-    outcome: Nullable(Type.String({ examples: ['applied'] })),
-    event_id: Uuid,
-    organization_id: Type.String(),
-  }),
-);
+const Found = Type.Array(EventInQueue);
 
 const Query = Type.Object({
   ...Page,
