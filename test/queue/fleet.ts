@@ -37,7 +37,11 @@ export class Fleet {
       ...{ RETRY_BASE_SECONDS: '0.2', QUEUE_DRIVER: 'bullmq', ...env },
     };
     // The process that runs the suspects of a crash reads its settings from the environment, as ours would have.
+    const before = { ...process.env };
     Object.assign(process.env, settings);
+    t.teardown(() => {
+      process.env = before;
+    });
     const config = loadConfig(settings);
     const create = () => createWorker({ ...config, databaseUrl: url }, silentLog);
     const workers = [await create(), await create()];
