@@ -1,6 +1,6 @@
 import type { Parsed } from '../inbox/parse.ts';
 import type { Accepted } from '../inbox/store.ts';
-import { moduleFromPath } from '../zoho/modules.ts';
+import { moduleFromPath } from '../zoho/modules/modules.ts';
 import type { Proof } from './webhook-proof.ts';
 
 /**

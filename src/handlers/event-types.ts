@@ -1,7 +1,7 @@
 /** The patterns of `eventTypes`: what they match, and which of them can match nothing. */
 import { readAction } from '../inbox/action.ts';
 import { nearest } from '../nearest.ts';
-import { booksModules, moduleFromPath } from '../zoho/modules.ts';
+import { booksModules, moduleFromPath } from '../zoho/modules/modules.ts';
 
 const MODULES = booksModules.map(({ name }) => name);
 const ACTIONS = ['created', 'updated', 'deleted'];

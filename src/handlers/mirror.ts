@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import { TaggedError } from '../errors.ts';
-import { booksModules, POINTER_FIELD } from '../zoho/modules.ts';
+import { booksModules, POINTER_FIELD } from '../zoho/modules/modules.ts';
 import type { Handler, HandlerContext, QueuedEvent } from './handler.ts';
 import { foldInto, type MirrorOutcome } from './mirror-fold.ts';
 
@@ -11,7 +11,8 @@ import { foldInto, type MirrorOutcome } from './mirror-fold.ts';
  * delete has no time of its own: its version is the moment it arrived, or what it deletes if that is newer.
  *
  * A record is full when it has a version and, unless it was fetched from the API (source `pull`), the fields that
- * `zoho/modules.ts` names for its module; any other body is partial. A partial body never replaces a full record, whatever its version: it marks the row (`partial`), which is
+ * `zoho/modules/modules.ts` names for its module; any other body is partial. A partial body never replaces a full record,
+ * whatever its version: it marks the row (`partial`), which is
  * stale from that moment until a full record comes that is at least as new as every partial one (and was received after
  * those without a version). While no full record has come, the row holds the fields of all partial ones merged, the
  * newest value of each, with `complete` false; it counts as stale too.

@@ -1,4 +1,4 @@
-import type { BooksModule } from '../zoho/modules.ts';
+import type { BooksModule } from '../zoho/modules/modules.ts';
 import { type JsonObject, sourceOf } from './json-object.ts';
 
 /** Ids are decimal digits in Zoho; anything this long is a mistake, and would not fit an index. */

@@ -5,7 +5,7 @@ import {
   keyFitsModule,
   moduleNamed,
   spelling,
-} from '../zoho/modules.ts';
+} from '../zoho/modules/modules.ts';
 
 type Fields = Record<string, unknown>;
 

@@ -1,4 +1,4 @@
-import { type BooksModule, hasFullRecordFields, moduleFromPath } from '../zoho/modules.ts';
+import { type BooksModule, hasFullRecordFields, moduleFromPath } from '../zoho/modules/modules.ts';
 import { type BodyEvent, chooseAction, explicitAction, readAction, readBodyEvent } from './action.ts';
 import { bodyText, isCheckCall } from './body.ts';
 import { idIn, MAX_ID_LENGTH, recordId, usableId } from './ids.ts';

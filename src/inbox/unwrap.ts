@@ -1,4 +1,10 @@
-import { type BooksModule, isUnmirroredKey, keyFitsModule, moduleFromKey, moduleFromPath } from '../zoho/modules.ts';
+import {
+  type BooksModule,
+  isUnmirroredKey,
+  keyFitsModule,
+  moduleFromKey,
+  moduleFromPath,
+} from '../zoho/modules/modules.ts';
 import { transportKeys } from './body.ts';
 import { isObject, type JsonObject, readObject, sourceOf } from './json-object.ts';
 import { firstOwnIdField, hasForeignId, ownerByIds, ownerByReference, whichPayment } from './owner.ts';

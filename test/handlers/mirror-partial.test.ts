@@ -1,5 +1,5 @@
 import t from 'tap';
-import { booksModules } from '../../src/zoho/modules.ts';
+import { booksModules } from '../../src/zoho/modules/modules.ts';
 import { testDatabase } from '../helper.ts';
 import { sample } from '../samples.ts';
 import { AFTER_V2, draft, LATER, mirroring, newId, paid, sent, V1, V2, V3, WITHIN_V2 } from './mirroring.ts';

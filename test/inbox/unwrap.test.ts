@@ -1,5 +1,5 @@
 import t from 'tap';
-import { booksModules } from '../../src/zoho/modules.ts';
+import { booksModules } from '../../src/zoho/modules/modules.ts';
 import { sample, sampleBody } from '../samples.ts';
 import { deliver, form, quarantine } from './deliver.ts';
 

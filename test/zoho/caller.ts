@@ -1,9 +1,9 @@
 /** A process that calls the stand-in as often as it is told, some at once, and prints how many calls succeeded. */
 import { loadConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/db/database.ts';
-import { ZohoClient } from '../../src/zoho/client.ts';
-import { organizationsOf } from '../../src/zoho/organizations.ts';
-import { pullModuleNamed } from '../../src/zoho/pull-modules.ts';
+import { ZohoClient } from '../../src/zoho/client/client.ts';
+import { pullModuleNamed } from '../../src/zoho/modules/pull-modules.ts';
+import { organizationsOf } from '../../src/zoho/organizations/organizations.ts';
 import { KEY, type Orders } from './calling.ts';
 
 const orders: Orders = JSON.parse(process.argv[2] ?? '');

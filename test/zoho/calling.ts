@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { loadConfig } from '../../src/config.ts';
 import type { Database } from '../../src/db/database.ts';
-import { type ClientOptions, ZohoClient } from '../../src/zoho/client.ts';
-import type { ZohoError } from '../../src/zoho/errors.ts';
-import { organizationsOf } from '../../src/zoho/organizations.ts';
+import { type ClientOptions, ZohoClient } from '../../src/zoho/client/client.ts';
+import type { ZohoError } from '../../src/zoho/client/errors.ts';
+import { organizationsOf } from '../../src/zoho/organizations/organizations.ts';
 import type { StandIn } from './stand-in.ts';
 
 /** One key for all clients of a test, as processes of one installation have it. */

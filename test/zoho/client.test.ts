@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap';
-import type { ClientOptions, ListPage, Turn } from '../../src/zoho/client.ts';
-import { fetchDetails } from '../../src/zoho/details.ts';
-import { pullModuleNamed } from '../../src/zoho/pull-modules.ts';
-import { reachedMark, strategyAfterPage } from '../../src/zoho/strategy.ts';
+import type { ClientOptions, ListPage, Turn } from '../../src/zoho/client/client.ts';
+import { fetchDetails } from '../../src/zoho/client/details.ts';
+import { pullModuleNamed } from '../../src/zoho/modules/pull-modules.ts';
+import { reachedMark, strategyAfterPage } from '../../src/zoho/modules/strategy.ts';
 import { type TestDatabase, testDatabase, waitFor } from '../helper.ts';
 import { clientOf, failureOf } from './calling.ts';
 import type { Fault } from './faults.ts';

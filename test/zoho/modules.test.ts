@@ -1,5 +1,11 @@
 import t from 'tap';
-import { booksModules, isUnmirroredKey, keyFitsModule, moduleFromKey, moduleFromPath } from '../../src/zoho/modules.ts';
+import {
+  booksModules,
+  isUnmirroredKey,
+  keyFitsModule,
+  moduleFromKey,
+  moduleFromPath,
+} from '../../src/zoho/modules/modules.ts';
 
 t.test('every module is found by its own name, its list path and its detail key', async (t) => {
   for (const module of booksModules) {

@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import t, { type Test } from 'tap';
-import { ZohoError } from '../../src/zoho/errors.ts';
-import { AccessTokens } from '../../src/zoho/oauth.ts';
-import type { ZohoAccess } from '../../src/zoho/organizations.ts';
-import { tokenTroubles } from '../../src/zoho/token-store.ts';
+import { ZohoError } from '../../src/zoho/client/errors.ts';
+import type { ZohoAccess } from '../../src/zoho/organizations/organizations.ts';
+import { AccessTokens } from '../../src/zoho/tokens/oauth.ts';
+import { tokenTroubles } from '../../src/zoho/tokens/token-store.ts';
 import { type TestDatabase, testDatabase } from '../helper.ts';
 import { callInProcess, failureOf, KEY } from './calling.ts';
 import { StandIn } from './stand-in.ts';

@@ -2,9 +2,9 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { ConfigError, loadConfig } from '../../src/config.ts';
-import { accountsUrl, apiBase, usableApiDomain } from '../../src/zoho/addresses.ts';
-import { organizationsOf } from '../../src/zoho/organizations.ts';
-import { decryptToken, encryptToken, tokenKey } from '../../src/zoho/token-key.ts';
+import { accountsUrl, apiBase, usableApiDomain } from '../../src/zoho/organizations/addresses.ts';
+import { organizationsOf } from '../../src/zoho/organizations/organizations.ts';
+import { decryptToken, encryptToken, tokenKey } from '../../src/zoho/tokens/token-key.ts';
 
 const SECRET = 'a-secret-of-24-characters';
 const ACCESS = { ZOHO_CLIENT_ID: 'client', ZOHO_CLIENT_SECRET: 'canary-secret', ZOHO_REFRESH_TOKEN: 'canary-token' };

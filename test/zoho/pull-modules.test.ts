@@ -1,8 +1,8 @@
 import t from 'tap';
-import { booksModules } from '../../src/zoho/modules.ts';
-import { ALL_SCOPES, innerModules, pullModuleNamed, pullModules } from '../../src/zoho/pull-modules.ts';
-import { elements, recordIn, recordsIn } from '../../src/zoho/records.ts';
-import { strategyAfterPage } from '../../src/zoho/strategy.ts';
+import { elements, recordIn, recordsIn } from '../../src/zoho/client/records.ts';
+import { booksModules } from '../../src/zoho/modules/modules.ts';
+import { ALL_SCOPES, innerModules, pullModuleNamed, pullModules } from '../../src/zoho/modules/pull-modules.ts';
+import { strategyAfterPage } from '../../src/zoho/modules/strategy.ts';
 import { SHAPES } from './render.ts';
 
 t.test('every module of the mirror can be pulled, and so can those without webhooks', async (t) => {

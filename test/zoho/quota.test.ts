@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import t, { type Test } from 'tap';
-import { pullModuleNamed } from '../../src/zoho/pull-modules.ts';
-import { type Lane, type QuotaLimits, takeCall } from '../../src/zoho/quota.ts';
-import { type CallEnd, type DayQuota, dayQuota, endCall, learnTimeZone } from '../../src/zoho/quota-report.ts';
-import { quotaStates } from '../../src/zoho/quota-state.ts';
+import { pullModuleNamed } from '../../src/zoho/modules/pull-modules.ts';
+import { type Lane, type QuotaLimits, takeCall } from '../../src/zoho/quota/quota.ts';
+import { type CallEnd, type DayQuota, dayQuota, endCall, learnTimeZone } from '../../src/zoho/quota/quota-report.ts';
+import { quotaStates } from '../../src/zoho/quota/quota-state.ts';
 import { type TestDatabase, testDatabase, waitFor } from '../helper.ts';
 import { callInProcess, clientOf, failureOf } from './calling.ts';
 import { StandIn } from './stand-in.ts';

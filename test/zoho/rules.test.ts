@@ -1,6 +1,6 @@
 import t from 'tap';
-import { booksModules } from '../../src/zoho/modules.ts';
-import { compareRules, type Rule, type Webhook } from '../../src/zoho/rules.ts';
+import { compareRules, type Rule, type Webhook } from '../../src/zoho/command/rules.ts';
+import { booksModules } from '../../src/zoho/modules/modules.ts';
 
 const BASE = 'https://api.example.com/tds';
 const EXPECTED = { organizationId: '10234695', baseUrl: BASE };

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { parseDelivery } from '../../src/inbox/parse.ts';
 import { verifySignature } from '../../src/inbox/signature.ts';
-import { pullModuleNamed } from '../../src/zoho/pull-modules.ts';
+import { pullModuleNamed } from '../../src/zoho/modules/pull-modules.ts';
 import { Random } from '../faults/random.ts';
 import { type TestDatabase, testDatabase } from '../helper.ts';
 import { Books } from './books.ts';

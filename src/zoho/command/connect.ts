@@ -1,11 +1,11 @@
 /** From a self client's grant code to a refresh token, the scopes it lacks, and the organizations it can reach. */
-import { isObject } from '../inbox/json-object.ts';
-import { type Addresses, accountsUrl, apiBase, usableApiDomain } from './addresses.ts';
-import { readAnswer } from './answer.ts';
-import { ZohoError } from './errors.ts';
-import { get } from './http.ts';
-import { ALL_SCOPES } from './pull-modules.ts';
-import { callAccounts, TokenRefusal } from './token-call.ts';
+import { isObject } from '../../inbox/json-object.ts';
+import { readAnswer } from '../client/answer.ts';
+import { ZohoError } from '../client/errors.ts';
+import { get } from '../client/http.ts';
+import { ALL_SCOPES } from '../modules/pull-modules.ts';
+import { type Addresses, accountsUrl, apiBase, usableApiDomain } from '../organizations/addresses.ts';
+import { callAccounts, TokenRefusal } from '../tokens/token-call.ts';
 
 const TIMEOUT_MS = 15_000;
 

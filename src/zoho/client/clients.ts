@@ -1,9 +1,9 @@
 /** One client per organization with access to Zoho, over one key: what a process needs to pull. */
-import type { Config } from '../config.ts';
-import type { Database } from '../db/database.ts';
+import type { Config } from '../../config.ts';
+import type { Database } from '../../db/database.ts';
+import { type Organizations, organizationsOf } from '../organizations/organizations.ts';
+import { tokenKey } from '../tokens/token-key.ts';
 import { type ClientOptions, ZohoClient } from './client.ts';
-import { type Organizations, organizationsOf } from './organizations.ts';
-import { tokenKey } from './token-key.ts';
 
 /** The clients by organization id. Throws ConfigError when organizations or key cannot be used. */
 export function createClients(

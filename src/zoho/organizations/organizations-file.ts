@@ -1,8 +1,8 @@
 /** The file of ZOHO_ORGANIZATIONS_FILE: several organizations, each with its own access and webhook secrets. */
 import { readFileSync } from 'node:fs';
-import type { Config } from '../config.ts';
-import * as value from '../config-values.ts';
-import { isObject } from '../inbox/json-object.ts';
+import * as value from '../../config/values.ts';
+import type { Config } from '../../config.ts';
+import { isObject } from '../../inbox/json-object.ts';
 import type { Organization, ZohoAccess } from './organizations.ts';
 
 /** Fields of an entry that may stand in a file of their own: `client_secret_file` instead of `client_secret`. */

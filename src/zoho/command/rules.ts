@@ -1,5 +1,5 @@
 /** What workflow rules and webhooks of an organization should be there, compared with what is. Pure. */
-import { moduleFromPath } from './modules.ts';
+import { moduleFromPath } from '../modules/modules.ts';
 
 export type Webhook = { id: string; name: string; url: string; method: string };
 

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
-import { isLoopback } from './loopback.ts';
+import { isLoopback } from '../loopback.ts';
 
 export { isLoopback };
 

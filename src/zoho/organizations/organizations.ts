@@ -1,7 +1,7 @@
 /** The organizations of Zoho Books that this system knows: one from plain settings, or several from a file. */
 import { randomBytes } from 'node:crypto';
-import { type Config, ConfigError } from '../config.ts';
-import { isLoopback } from '../config-values.ts';
+import { isLoopback } from '../../config/values.ts';
+import { type Config, ConfigError } from '../../config.ts';
 import type { Addresses } from './addresses.ts';
 import { organizationsFromFile } from './organizations-file.ts';
 

@@ -1,8 +1,8 @@
 /** One call of the accounts server: what it answers, and what each refusal means. */
-import { isObject } from '../inbox/json-object.ts';
-import { accountsUrl, usableApiDomain } from './addresses.ts';
-import { fromFetch } from './errors.ts';
-import type { ZohoAccess } from './organizations.ts';
+import { isObject } from '../../inbox/json-object.ts';
+import { fromFetch } from '../client/errors.ts';
+import { accountsUrl, usableApiDomain } from '../organizations/addresses.ts';
+import type { ZohoAccess } from '../organizations/organizations.ts';
 import type { NewToken, TokenFailure } from './token-store.ts';
 
 export const TOKEN_TIMEOUT_MS = 10_000;

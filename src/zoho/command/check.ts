@@ -1,8 +1,8 @@
 /** Reads from Zoho what announces changes: workflow rules, their webhooks, the policy for failed deliveries. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isObject } from '../inbox/json-object.ts';
-import type { Turn, ZohoClient } from './client.ts';
-import { ZohoError } from './errors.ts';
+import { isObject } from '../../inbox/json-object.ts';
+import type { Turn, ZohoClient } from '../client/client.ts';
+import { ZohoError } from '../client/errors.ts';
 import type { Rule, Webhook } from './rules.ts';
 
 const SCOPE = 'ZohoBooks.settings.READ';

@@ -3,8 +3,8 @@
  * All of them ask one row, which is locked for a moment; the clock is the database's.
  */
 import { type Kysely, sql } from 'kysely';
-import type { Database } from '../db/database.ts';
-import type { Schema } from '../db/schema.ts';
+import type { Database } from '../../db/database.ts';
+import type { Schema } from '../../db/schema.ts';
 
 /** Re-fetches of single records go before backfill, and a part of every limit is kept for them. */
 export type Lane = 'refetch' | 'backfill';

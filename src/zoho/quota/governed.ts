@@ -1,7 +1,7 @@
 /** Runs one call when the governor allows it; waits a little for that, and says why when it would have to wait long. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Database } from '../db/database.ts';
-import { ZohoError } from './errors.ts';
+import type { Database } from '../../db/database.ts';
+import { ZohoError } from '../client/errors.ts';
 import { type Lane, type QuotaLimits, takeCall } from './quota.ts';
 import { type CallEnd, type DayQuota, endCall } from './quota-report.ts';
 

@@ -1,6 +1,6 @@
 /** Where an organization's quota stands, for the console, the command line and readiness. */
 import { sql } from 'kysely';
-import type { Database } from '../db/database.ts';
+import type { Database } from '../../db/database.ts';
 
 export type QuotaState = {
   organization_id: string;

@@ -1,10 +1,10 @@
 /** Records as they stand in an answer, each with its own source text: no digit of an id or an amount is lost. */
 import { hash } from 'node:crypto';
-import { idIn } from '../inbox/ids.ts';
-import { type JsonObject, readObject, sourceOf } from '../inbox/json-object.ts';
-import { scan } from '../inbox/scan.ts';
-import { Unusable } from '../inbox/unusable.ts';
-import { readVersioning } from '../inbox/version.ts';
+import { idIn } from '../../inbox/ids.ts';
+import { type JsonObject, readObject, sourceOf } from '../../inbox/json-object.ts';
+import { scan } from '../../inbox/scan.ts';
+import { Unusable } from '../../inbox/unusable.ts';
+import { readVersioning } from '../../inbox/version.ts';
 
 /** A list row or a full record. */
 export type ZohoRecord = JsonObject & {

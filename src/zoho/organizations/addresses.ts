@@ -1,4 +1,4 @@
-import { type DATA_CENTRES, zohoUrl } from '../config-values.ts';
+import { type DATA_CENTRES, zohoUrl } from '../../config/values.ts';
 
 export type DataCentre = (typeof DATA_CENTRES)[number];
 

@@ -1,8 +1,9 @@
 /** Full records for many ids, in as few calls as the API allows. */
+
+import type { BulkDetail, PullModule } from '../modules/pull-modules.ts';
+import { forBackfill } from '../quota/quota.ts';
 import type { Turn, ZohoClient } from './client.ts';
 import { ZohoError } from './errors.ts';
-import type { BulkDetail, PullModule } from './pull-modules.ts';
-import { forBackfill } from './quota.ts';
 import { recordsIn, type ZohoRecord } from './records.ts';
 
 /** Clients whose API has no bulk call for a module, and until when we believe it: then every record costs a call. */

@@ -1,10 +1,10 @@
 /** Access tokens: one for all processes, fetched by one of them, a little before the old one ends or when Zoho rejects it. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Database } from '../db/database.ts';
-import { accountsUrl } from './addresses.ts';
-import { ZohoError } from './errors.ts';
-import type { ZohoAccess } from './organizations.ts';
+import type { Database } from '../../db/database.ts';
+import { ZohoError } from '../client/errors.ts';
+import { accountsUrl } from '../organizations/addresses.ts';
+import type { ZohoAccess } from '../organizations/organizations.ts';
 import { fetchToken, TokenRefusal } from './token-call.ts';
 import type { TokenKey } from './token-key.ts';
 import {

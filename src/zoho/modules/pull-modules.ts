@@ -1,5 +1,5 @@
 /** What it takes to pull each module from the API: the facts of modules.ts, and what only the API needs. */
-import type { Api } from './addresses.ts';
+import type { Api } from '../organizations/addresses.ts';
 import { booksModules, type PullStrategy } from './modules.ts';
 
 /** One call that answers with several full records. */

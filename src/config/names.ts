@@ -1,4 +1,4 @@
-import { nearest } from './nearest.ts';
+import { nearest } from '../nearest.ts';
 
 /**
  * Names in an environment that are no settings and yet seem to be meant as such: misspelt ones, and unknown ones that

@@ -1,8 +1,8 @@
 /** `npm run zoho -- connect|check`: makes the connection to Zoho Books, and checks what announces its changes. */
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
-import { environmentConfig } from '../config.ts';
-import { DATA_CENTRES } from '../config-values.ts';
+import { DATA_CENTRES } from '../../config/values.ts';
+import { environmentConfig } from '../../config.ts';
 import { check, connect, EXIT_MISSING, EXIT_USAGE, UsageError } from './commands.ts';
 
 const HELP = `Usage: npm run zoho -- connect [--code CODE] [--dc DC] [--token-file FILE]

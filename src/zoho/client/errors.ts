@@ -1,5 +1,5 @@
 /** What can go wrong between Zoho and us, told apart by what has to happen next. */
-import { type ErrorTag, TaggedError } from '../errors.ts';
+import { type ErrorTag, TaggedError } from '../../errors.ts';
 
 export type ZohoProblem =
   | 'minute-limit' // code 44: the organization is blocked for about a minute

@@ -3,21 +3,21 @@
  * Reads only; what it returns are records with their own source text.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Database } from '../db/database.ts';
-import { type Api, apiBase } from './addresses.ts';
+import type { Database } from '../../db/database.ts';
+import type { PullModule } from '../modules/pull-modules.ts';
+import { type Api, apiBase } from '../organizations/addresses.ts';
+import type { ZohoAccess } from '../organizations/organizations.ts';
+import { type Called, type Governed, governed, type Turn } from '../quota/governed.ts';
+import { DEFAULT_LIMITS, type QuotaLimits } from '../quota/quota.ts';
+import { type AccessToken, AccessTokens } from '../tokens/oauth.ts';
+import type { TokenKey } from '../tokens/token-key.ts';
 import { type Answer, type Asked, quotaOf, readAnswer } from './answer.ts';
 import { ZohoError } from './errors.ts';
-import { type Called, type Governed, governed, type Turn } from './governed.ts';
 import { get } from './http.ts';
 import { contextOf, type ListPage, type ListQuery, listParameters, MAX_PER_PAGE } from './list.ts';
-import { type AccessToken, AccessTokens } from './oauth.ts';
-import type { ZohoAccess } from './organizations.ts';
-import type { PullModule } from './pull-modules.ts';
-import { DEFAULT_LIMITS, type QuotaLimits } from './quota.ts';
 import { recordIn, recordsIn, type ZohoRecord } from './records.ts';
-import type { TokenKey } from './token-key.ts';
 
-export type { Turn } from './governed.ts';
+export type { Turn } from '../quota/governed.ts';
 export type { ListPage, ListQuery } from './list.ts';
 
 export type ClientOptions = {

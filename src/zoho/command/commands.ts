@@ -1,20 +1,20 @@
 /** The commands `connect` and `check`: what they ask Zoho, and what they print. Each returns the process's exit code. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Config, orExit } from '../config.ts';
-import { DATA_CENTRES } from '../config-values.ts';
-import { type Database, openDatabase } from '../db/database.ts';
-import { ensurePostgres } from '../db/embedded.ts';
-import { prepareDatabase } from '../db/migrate.ts';
-import type { DataCentre } from './addresses.ts';
+import { DATA_CENTRES } from '../../config/values.ts';
+import { type Config, orExit } from '../../config.ts';
+import { type Database, openDatabase } from '../../db/database.ts';
+import { ensurePostgres } from '../../db/embedded.ts';
+import { prepareDatabase } from '../../db/migrate.ts';
+import type { ZohoClient } from '../client/client.ts';
+import { createClients } from '../client/clients.ts';
+import { booksModules } from '../modules/modules.ts';
+import { ALL_SCOPES } from '../modules/pull-modules.ts';
+import type { DataCentre } from '../organizations/addresses.ts';
+import { organizationsOf } from '../organizations/organizations.ts';
+import { quotaStates } from '../quota/quota-state.ts';
 import { readAutomation } from './check.ts';
-import type { ZohoClient } from './client.ts';
-import { createClients } from './clients.ts';
 import { type Connection, exchangeGrantCode, listOrganizations, missingScopes } from './connect.ts';
-import { booksModules } from './modules.ts';
-import { organizationsOf } from './organizations.ts';
-import { ALL_SCOPES } from './pull-modules.ts';
-import { quotaStates } from './quota-state.ts';
 import { compareRules } from './rules.ts';
 
 export const EXIT_MISSING = 1;

@@ -1,9 +1,9 @@
 /** The access token that all processes share, and who may fetch the next one: one row per credential, one statement each. */
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
-import type { Database } from '../db/database.ts';
-import { accountsUrl } from './addresses.ts';
-import type { ZohoAccess } from './organizations.ts';
+import type { Database } from '../../db/database.ts';
+import { accountsUrl } from '../organizations/addresses.ts';
+import type { ZohoAccess } from '../organizations/organizations.ts';
 import { decryptToken, encryptToken, type TokenKey } from './token-key.ts';
 
 /** Zoho gives ten access tokens per refresh token in ten minutes; half a minute more, because it counts a little later. */

@@ -1,6 +1,6 @@
 /** What an answer of Zoho teaches the governor: what is left of the day, and when everybody has to pause. */
 import { sql } from 'kysely';
-import type { Database } from '../db/database.ts';
+import type { Database } from '../../db/database.ts';
 import { FAILURES_THAT_PAUSE } from './quota.ts';
 
 /** The daily quota as the headers X-Rate-Limit-Limit, -Remaining and -Reset of an answer give it. */

@@ -1,7 +1,7 @@
 /** What an answer of the API means. Status and body must agree that it is a success; anything else is a failure. */
-import { isObject } from '../inbox/json-object.ts';
+import { isObject } from '../../inbox/json-object.ts';
+import { type CallEnd, type DayQuota, dayQuota } from '../quota/quota-report.ts';
 import { ZohoError } from './errors.ts';
-import { type CallEnd, type DayQuota, dayQuota } from './quota-report.ts';
 
 /** A successful answer: the text as received, and the same parsed (ids and amounts may have lost digits there). */
 export type Answer = { text: string; body: Record<string, unknown> };

@@ -1,0 +1,43 @@
+import type { Settings } from './settings.ts';
+import { isLoopback } from './values.ts';
+
+/** Settings that are each usable but contradict one another: a sentence for each pair. */
+export function contradictions(settings: Settings): string[] {
+  const { nodeEnv, host, operators, webhookSecrets, webhookToken } = settings;
+  const production = nodeEnv === 'production';
+  const unsigned = webhookSecrets.length === 0 && webhookToken.length === 0;
+  const rules: [broken: boolean, advice: string][] = [
+    [production && unsigned, 'NODE_ENV=production needs ZOHO_WEBHOOK_SECRET or ZOHO_WEBHOOK_TOKEN: set one.'],
+    [production && operators.length === 0, 'NODE_ENV=production needs OPERATOR_TOKENS (name:role:token): set it.'],
+    [production && settings.crashAt !== undefined, 'TDS_CRASH_AT is for tests: remove it or NODE_ENV=production.'],
+    [
+      operators.length === 0 && !isLoopback(host),
+      'HOST is open to the network without OPERATOR_TOKENS: set tokens or HOST=127.0.0.1.',
+    ],
+    [
+      unsigned && !isLoopback(host),
+      'HOST is open to the network without ZOHO_WEBHOOK_SECRET or ZOHO_WEBHOOK_TOKEN: set one or HOST=127.0.0.1.',
+    ],
+    [
+      settings.webhookAuth === 'both' && (webhookSecrets.length === 0 || webhookToken.length === 0),
+      'WEBHOOK_AUTH=both needs ZOHO_WEBHOOK_SECRET and ZOHO_WEBHOOK_TOKEN: set both or WEBHOOK_AUTH=either.',
+    ],
+    [
+      settings.queueDriver === 'bullmq' && settings.redisUrl === undefined,
+      'QUEUE_DRIVER=bullmq needs REDIS_URL: set it or QUEUE_DRIVER=postgres.',
+    ],
+    [
+      settings.retryMaxSeconds < settings.retryBaseSeconds,
+      'RETRY_MAX_SECONDS is less than RETRY_BASE_SECONDS: raise it.',
+    ],
+    [
+      (settings.watchdogSeconds ?? 0) > 0 && (settings.watchdogSeconds ?? 0) < 1,
+      'WATCHDOG_SECONDS below 1 would end healthy workers: raise it, or switch the watchdog off with 0.',
+    ],
+    [
+      (settings.watchdogSeconds ?? 0) > settings.leaseSeconds / 2,
+      'WATCHDOG_SECONDS is more than half of LEASE_SECONDS, so that other workers would act first: lower it.',
+    ],
+  ];
+  return rules.filter(([broken]) => broken).map(([, advice]) => advice);
+}

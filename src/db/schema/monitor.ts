@@ -1,0 +1,46 @@
+import type { Generated } from 'kysely';
+import type { GeneratedTimestamp, Json, Optional, OptionalTimestamp, Timestamp } from './columns.ts';
+
+/** What is counted, alerted and audited. */
+export type MonitorTables = {
+  tds_processing_totals: ProcessingTotals;
+  tds_alerts: Alerts;
+  tds_audit_log: AuditLog;
+};
+
+export type ProcessingTotals = {
+  bucket: Timestamp;
+  arrived: Generated<string>;
+  succeeded: Generated<string>;
+  failed: Generated<string>;
+  released: Generated<string>;
+  first_attempts: Generated<string>;
+  first_failures: Generated<string>;
+  duration_ms: Generated<number>;
+};
+
+export type Alerts = {
+  id: Generated<string>;
+  rule: string;
+  title: string;
+  severity: 'critical' | 'warning' | 'info';
+  message: string;
+  value: Optional<number>;
+  threshold: Optional<number>;
+  fired_at: GeneratedTimestamp;
+  last_seen_at: GeneratedTimestamp;
+  acknowledged_at: OptionalTimestamp;
+  acknowledged_by: Optional<string>;
+  resolved_at: OptionalTimestamp;
+};
+
+export type AuditLog = {
+  id: Generated<string>;
+  created_at: GeneratedTimestamp;
+  operator: string;
+  action: string;
+  target: Optional<string>;
+  result: string;
+  request_id: Optional<string>;
+  detail: Json;
+};
