@@ -1,4 +1,5 @@
 /** The PostgreSQL and the Redis that all sides share, with default settings; both gone afterwards. */
+
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,6 +11,7 @@ import pg from 'pg';
 import { openDatabase } from '../src/db/database.ts';
 import { ensurePostgres } from '../src/db/embedded.ts';
 import { migrateToLatest } from '../src/db/migrate.ts';
+import { freePort } from '../test/free-port.ts';
 
 export type Postgres = {
   version: string;
@@ -100,14 +102,6 @@ export async function startRedis(): Promise<Redis | undefined> {
       rmSync(dir, { recursive: true, force: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  return port;
 }
 
 async function listening(port: number, server: ChildProcess): Promise<void> {

@@ -122,19 +122,8 @@ t.test('a token that no header can carry refuses to start', async (t) => {
 t.test('alerts go to https on the public network only', async (t) => {
   t.strictSame(problemsOf({ ALERT_WEBHOOK_URL: 'https://hooks.example.com/T1' }), []);
   const refused = ['http://hooks.example.com', 'https://u:p@example.com', 'nonsense'];
-  for (const host of [
-    '127.0.0.1',
-    '2130706433',
-    '0x7f.1',
-    '0177.0.0.1',
-    '127.1',
-    '１２７.0.0.1',
-    'localhost.',
-    '[::ffff:7f00:1]',
-    '10.1.2.3',
-    '[fe80::1]',
-  ])
-    refused.push(`https://${host}/`);
+  // The table of bad inputs has all the spellings.
+  for (const host of ['127.0.0.1', '10.1.2.3']) refused.push(`https://${host}/`);
   for (const ALERT_WEBHOOK_URL of refused) t.equal(problemsOf({ ALERT_WEBHOOK_URL }).length, 1, ALERT_WEBHOOK_URL);
 });
 

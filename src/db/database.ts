@@ -14,7 +14,7 @@ export type DatabaseOptions = {
   applicationName: string;
   /** The server cancels a statement that runs longer; default: no limit. */
   statementTimeoutMs?: number;
-  /** The server ends a transaction that sits idle longer, so that a frozen process frees its rows; default: no limit. */
+  /** The server ends a transaction that sits idle longer, so that a frozen process frees its rows; default 15,000. */
   idleInTransactionTimeoutMs?: number;
   /**
    * Has PostgreSQL look rows up by index, whatever statistics say. For the queue, whose statements touch a few rows of
@@ -33,6 +33,8 @@ export type OpenDatabase = { db: Database; pool: pg.Pool; close(): Promise<void>
 
 const CONNECT_TIMEOUT_MS = 2000;
 const QUERY_TIMEOUT_MS = 10_000;
+/** Our own transactions send one statement after the other: one that is idle for so long has lost its client. */
+const IDLE_IN_TRANSACTION_MS = 15_000;
 
 /** How pg and pg-pool word these; they have no codes. */
 const POOL_USED_UP = 'timeout exceeded when trying to connect';
@@ -59,7 +61,7 @@ function poolConfig(options: DatabaseOptions): pg.PoolConfig {
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: options.queryTimeoutMs ?? QUERY_TIMEOUT_MS,
     statement_timeout: options.statementTimeoutMs ?? 0,
-    idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 0,
+    idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? IDLE_IN_TRANSACTION_MS,
     options: sessionSettings(options)
       .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
       .join(' '),
@@ -77,6 +79,12 @@ function sessionSettings({ byIndex = false }: DatabaseOptions): [name: string, v
     ['plan_cache_mode', byIndex ? 'force_generic_plan' : 'auto'],
     ['enable_seqscan', byIndex ? 'off' : 'on'],
     ['enable_bitmapscan', byIndex ? 'off' : 'on'],
+    // When the network forgets a connection, the server would keep the session and its locks for two hours. Without
+    // effect over a Unix socket.
+    ['tcp_keepalives_idle', '15'],
+    ['tcp_keepalives_interval', '5'],
+    ['tcp_keepalives_count', '3'],
+    ['tcp_user_timeout', '30000'],
   ];
 }
 

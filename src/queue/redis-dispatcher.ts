@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
+import { OutageLog } from '../outage-log.ts';
 import { Wakeup } from '../wakeup.ts';
 import { type Announcement, Channel } from './bullmq.ts';
 import { type ClaimOptions, claim } from './claim.ts';
@@ -27,6 +28,8 @@ const BUNDLES = 10;
  */
 export class RedisDispatcher implements Dispatcher {
   readonly #options: DispatchOptions & { redisUrl: string };
+  /** Workers claim from PostgreSQL meanwhile, so a Redis that is away is a warning. */
+  readonly #outage: OutageLog;
   /** Entities that may have something for us. A guess too many costs two index probes. */
   readonly #entities = new Set<string>();
   readonly #relayWakeup = new Wakeup();
@@ -35,7 +38,6 @@ export class RedisDispatcher implements Dispatcher {
   #onWork: () => void = () => {};
   #channel: Channel | undefined;
   #relaying = false;
-  #downSince: number | undefined;
   #demand = 0;
   /** Entities per announcement; 0 until the first claim tells how much a worker takes at once. */
   #bundle = 0;
@@ -45,6 +47,7 @@ export class RedisDispatcher implements Dispatcher {
 
   constructor(options: DispatchOptions & { redisUrl: string }) {
     this.#options = options;
+    this.#outage = new OutageLog('redis', options.log, { level: 'warn' });
   }
 
   start(onWork: () => void): void {
@@ -124,10 +127,10 @@ export class RedisDispatcher implements Dispatcher {
       try {
         const { redisUrl, workerId } = this.#options;
         this.#channel = await Channel.open(redisUrl, workerId, this.#stopped.signal);
-        this.#logUp();
+        this.#outage.recovered();
         await Promise.race([this.#relay(this.#channel), this.#receive(this.#channel)]);
       } catch (error) {
-        this.#logDown(error);
+        if (!this.#stopped.signal.aborted) this.#outage.failed(error);
       }
       this.#channel?.close();
       this.#channel = undefined;
@@ -176,19 +179,5 @@ export class RedisDispatcher implements Dispatcher {
       }
       if (received.length > 0) this.#onWork();
     }
-  }
-
-  #logUp(): void {
-    if (this.#downSince === undefined) return;
-    const seconds = Math.round((performance.now() - this.#downSince) / 1000);
-    this.#options.log.info({ component: 'dispatch', seconds }, 'Redis is back, dispatching through it again');
-    this.#downSince = undefined;
-  }
-
-  /** Once per outage. */
-  #logDown(error: unknown): void {
-    if (this.#stopped.signal.aborted || this.#downSince !== undefined) return;
-    this.#downSince = performance.now();
-    this.#options.log.warn({ component: 'dispatch', error }, 'Redis is away, claiming from PostgreSQL directly');
   }
 }

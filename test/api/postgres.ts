@@ -1,14 +1,15 @@
 /** A PostgreSQL server of one test's own, reached over TCP and over a Unix socket, that may be stopped and killed. */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { openDatabase } from '../../src/db/database.ts';
 import { ensureData, findPrograms, type Home, openHome, SPAWN_OPTIONS } from '../../src/db/embedded-files.ts';
 import { migrateToLatest } from '../../src/db/migrate.ts';
+import { freePort } from '../free-port.ts';
 import { type Teardown, waitFor } from '../helper.ts';
 
 /** How it goes down: in order, or at once and without a word. */
@@ -102,12 +103,4 @@ export class OwnPostgres {
 
 function isRunning(server: ChildProcess | undefined): server is ChildProcess {
   return server !== undefined && server.exitCode === null && server.signalCode === null;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  return port;
 }

@@ -16,6 +16,7 @@ import {
   isServerUnableToWrite,
   isStatementTimeout,
 } from '../../src/errors.ts';
+import { freePort } from '../free-port.ts';
 import { type Teardown, testDatabase, waitFor } from '../helper.ts';
 
 const { url, pool } = await testDatabase(t);
@@ -52,14 +53,6 @@ function socketDirectory(t: Teardown): string {
   const directory = mkdtempSync(path.join(tmpdir(), 'tds-errors-'));
   t.teardown(() => rmSync(directory, { recursive: true }));
   return directory;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 t.test('a server that cannot be reached is away, over TCP and Unix socket', async (t) => {

@@ -99,9 +99,9 @@ export class FaultyProxy {
     }
   }
 
-  /** A connection that was swallowed stays: the other side must not learn that it is dead. */
+  /** A connection that was swallowed stays on both sides: neither learns what the other one did. */
   #closed(pair: Pair): void {
-    if (pair.swallowed && !pair.client.destroyed) return;
+    if (pair.swallowed) return;
     pair.client.destroy();
     pair.server.destroy();
     this.#pairs.delete(pair);

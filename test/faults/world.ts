@@ -1,10 +1,11 @@
 /** Everything one fault happens to: a database, the API, workers under a supervisor, and a sender. */
+
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { freePort } from '../free-port.ts';
 import { waitFor } from '../helper.ts';
 import { RedisServer } from '../queue/redis-server.ts';
 import { EFFECT_TABLES } from './behaviour.ts';
@@ -276,12 +277,4 @@ export class World {
     const redis: Env = this.redis ? { QUEUE_DRIVER: 'bullmq', REDIS_URL: this.redis.url } : {};
     return { DATABASE_URL: this.#options.proxied ? proxied : this.url, LOG_LEVEL: 'info', ...redis };
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -15,6 +15,7 @@ import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { testDatabase, waitFor } from '../helper.ts';
 import { compare, same } from './compare.ts';
 import { arrive, Claimer, POLICY, registerWorker } from './engine.ts';
+import { asyncReporter } from './model-report.ts';
 import { byArrival, type ClaimRequest, type ModelEvent, ReferenceQueue, waits } from './reference-model.ts';
 
 const { db, pool } = await testDatabase(t);
@@ -80,11 +81,6 @@ t.test('every step leaves the rows that the reference model says', async (t) => 
   await fc.assert(fc.asyncProperty(sequences, run), { numRuns: RUNS, endOnFailure: true, asyncReporter });
   t.pass(`${steps} steps`);
 });
-
-/** The error itself and the seed that repeats it; the steps are functions, whose texts would fill pages. */
-async function asyncReporter({ failed, seed, errorInstance }: fc.RunDetails<[Step[]]>): Promise<void> {
-  if (failed) throw new Error(`seed ${seed}: ${(errorInstance as Error).message}`, { cause: errorInstance });
-}
 
 function claimRequest(): fc.Arbitrary<ClaimRequest> {
   const from = fc.oneof(

@@ -1,11 +1,12 @@
 /** A redis-server of our own, on a free loopback port with its own directory: made to be killed, filled and frozen. */
+
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
+import { freePort } from '../free-port.ts';
 import { type Teardown, waitFor } from '../helper.ts';
 
 /** Why the tests with Redis cannot run here; false when they can. */
@@ -109,12 +110,4 @@ export class RedisServer {
     const events = (await this.command('xrange', 'tds:events:events', '-', '+')) as [string, string[]][];
     return events.filter(([, fields]) => fields[1] === 'completed').length;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  return port;
 }
