@@ -18,6 +18,7 @@ import { activityRoutes } from './routes/dashboard-activity.ts';
 import { alertRoutes } from './routes/dashboard-alerts.ts';
 import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
 import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
+import { digestRoutes } from './routes/dashboard-digest.ts';
 import { eventRoutes } from './routes/dashboard-events.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
@@ -50,6 +51,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   eventRoutes(api, deps);
   deadLetterRoutes(api, deps);
   alertRoutes(api, deps);
+  digestRoutes(api, deps);
   activityRoutes(api, deps);
   deadLetterGroupRoutes(api, deps);
   findEventRoutes(api, deps);

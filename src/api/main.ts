@@ -4,6 +4,8 @@ import { openDatabase } from '../db/database.ts';
 import { Inbox } from '../inbox/store.ts';
 import { createLogger, exitOnFatalErrors } from '../log.ts';
 import { alertsWithoutWorker } from '../monitor/alerts/stand-in.ts';
+import { DatabaseWatch, probeOf } from '../monitor/notify/database-watch.ts';
+import { notifier } from '../monitor/notify/notifier.ts';
 import { OutageLog } from '../outage-log.ts';
 import { runProcess } from '../shutdown.ts';
 import { inheritedSocket, notifySystemd, pingSystemd } from '../systemd.ts';
@@ -64,6 +66,11 @@ await runProcess(
     { name: 'database', stop: () => Promise.all([intake.close(), operators.close()]) },
     pingSystemd(env, (error) => log.warn({ component: 'process', error }, 'systemd could not be told')),
     alertsWithoutWorker(operators.db, log, config),
+    notifier(operators.db, log, config),
+    new DatabaseWatch({
+      ...{ db: operators.db, log, config, probe: probeOf(url) },
+      thresholdSeconds: config.alertThresholds.database_away,
+    }),
     { name: 'http', start: open, stop: () => drain(api, drainMs) },
     { name: 'systemd', start: () => notifySystemd(env, 'READY=1'), stop: () => notifySystemd(env, 'STOPPING=1') },
   ],

@@ -1,5 +1,5 @@
 import type { Settings } from './settings.ts';
-import { isLoopback } from './values.ts';
+import { isLoopback, isPrivateHost } from './values.ts';
 
 /** Settings that are each usable but contradict one another: a sentence for each pair. */
 export function contradictions(settings: Settings): string[] {
@@ -26,6 +26,15 @@ export function contradictions(settings: Settings): string[] {
       settings.queueDriver === 'bullmq' && settings.redisUrl === undefined,
       'QUEUE_DRIVER=bullmq needs REDIS_URL: set it or QUEUE_DRIVER=postgres.',
     ],
+    ...privateTargets(settings),
+    [
+      settings.alertSmtpUrl !== undefined && !(settings.alertMailFrom && settings.alertMailTo),
+      'ALERT_SMTP_URL needs ALERT_MAIL_FROM and ALERT_MAIL_TO: set both.',
+    ],
+    [
+      settings.digestCron !== undefined && !settings.alertWebhookUrl && !settings.alertSmtpUrl,
+      'DIGEST_CRON needs ALERT_WEBHOOK_URL or ALERT_SMTP_URL: set one.',
+    ],
     [
       settings.retryMaxSeconds < settings.retryBaseSeconds,
       'RETRY_MAX_SECONDS is less than RETRY_BASE_SECONDS: raise it.',
@@ -40,4 +49,18 @@ export function contradictions(settings: Settings): string[] {
     ],
   ];
   return rules.filter(([broken]) => broken).map(([, advice]) => advice);
+}
+
+/** The process would become a way into the local network: somebody has to say that it may. */
+function privateTargets(settings: Settings): [broken: boolean, advice: string][] {
+  const { alertWebhookUrl, lifecycleWebhookUrl, heartbeatUrl, alertWebhookAllowPrivate } = settings;
+  const targets = {
+    ALERT_WEBHOOK_URL: alertWebhookUrl,
+    LIFECYCLE_WEBHOOK_URL: lifecycleWebhookUrl,
+    HEARTBEAT_URL: heartbeatUrl,
+  };
+  return Object.entries(targets).map(([env, url]) => [
+    url !== undefined && !alertWebhookAllowPrivate && isPrivateHost(new URL(url).hostname),
+    `${env} points to this machine or a private network: change it, or allow that with ALERT_WEBHOOK_ALLOW_PRIVATE=1.`,
+  ]);
 }

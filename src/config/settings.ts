@@ -1,4 +1,7 @@
 /** Every setting that a process may be told, declared once. */
+
+import { BAND_NAMES } from '../monitor/alerts/bands.ts';
+import { DATABASE_AWAY, RULES } from '../monitor/alerts/rules.ts';
 import * as value from './values.ts';
 
 export type Setting<T> = {
@@ -69,7 +72,24 @@ export const SETTINGS = {
   operators: setting('OPERATOR_TOKENS', value.operators, [], SECRET),
   operatorTokensFile: optional('OPERATOR_TOKENS_FILE', value.text, { refuseEmpty: true }),
   failureRateMinEvents: setting('FAILURE_RATE_MIN_EVENTS', value.integer(1, 1_000_000), 20),
-  alertWebhookUrl: optional('ALERT_WEBHOOK_URL', value.alertWebhookUrl, { secret: true }),
+  alertWebhookUrl: optional('ALERT_WEBHOOK_URL', value.outgoingUrl, { secret: true }),
+  lifecycleWebhookUrl: optional('LIFECYCLE_WEBHOOK_URL', value.outgoingUrl, { secret: true }),
+  heartbeatUrl: optional('HEARTBEAT_URL', value.outgoingUrl, { secret: true }),
+  alertWebhookSecrets: setting('ALERT_WEBHOOK_SECRET', value.signingSecrets, [], SECRET),
+  alertWebhookAllowPrivate: setting('ALERT_WEBHOOK_ALLOW_PRIVATE', value.flag, false),
+  alertSmtpUrl: optional('ALERT_SMTP_URL', value.smtpUrl, SECRET),
+  alertMailFrom: optional('ALERT_MAIL_FROM', value.mailAddresses),
+  alertMailTo: optional('ALERT_MAIL_TO', value.mailAddresses),
+  alertGroupSeconds: setting('ALERT_GROUP_SECONDS', value.seconds(0, 600), 5),
+  alertThresholds: setting(
+    'ALERT_THRESHOLDS',
+    value.numbersByName([...RULES, DATABASE_AWAY].map((one) => one.rule)),
+    {},
+  ),
+  keyMetricBands: setting('KEY_METRIC_BANDS', value.numbersByName(BAND_NAMES), {}),
+  digestCron: optional('DIGEST_CRON', value.cronExpression),
+  publicUrl: optional('TDS_PUBLIC_URL', value.publicUrl),
+  runbookUrl: setting('RUNBOOK_URL', value.text, 'docs/runbook.md'),
 
   workerConcurrency: setting('WORKER_CONCURRENCY', value.integer(1, 1000), 5),
   maxAttempts: setting('MAX_ATTEMPTS', value.integer(1, 100), 3),

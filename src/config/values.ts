@@ -74,13 +74,78 @@ export function zohoUrl(value: string): string {
   return value.replace(/(?<!\/)\/+$/, '');
 }
 
-/** Where alerts are sent. Private targets are refused: the worker would become a way into the local network. */
-export function alertWebhookUrl(value: string): string {
+/**
+ * Where notifications are sent; http only in a private network. That private targets must be allowed
+ * (ALERT_WEBHOOK_ALLOW_PRIVATE) is judged with the contradictions, and again of the resolved address when sending.
+ */
+export function outgoingUrl(value: string): string {
   const url = URL.canParse(value) ? new URL(value) : undefined;
-  if (url?.protocol !== 'https:') throw new Error('must be a URL that begins with https://');
+  if (url?.protocol !== 'https:' && !(url?.protocol === 'http:' && isPrivateHost(url.hostname)))
+    throw new Error('must be a URL that begins with https:// (http:// only in a private network)');
   if (url.username || url.password) throw new Error('must not contain a user name or password');
-  if (isPrivateHost(url.hostname)) throw new Error('must not point to this machine or a private network');
   return value;
+}
+
+/** An address of ours for people: the beginning of every command in a notification, without the slash at its end. */
+export function publicUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url?.protocol !== 'https:' && url?.protocol !== 'http:')
+    throw new Error('must be a URL that begins with https://');
+  if (url.username || url.password || url.search || url.hash)
+    throw new Error('must have no user name, password, ? or #');
+  return value.replace(/(?<!\/)\/+$/, '');
+}
+
+export function smtpUrl(value: string): string {
+  if (!/^smtps?:\/\/./.test(value) || !URL.canParse(value))
+    throw new Error('must look like smtps://user:password@mail.example.com or smtp://mail.example.com:587');
+  return value;
+}
+
+export function mailAddresses(value: string): string {
+  if (!value.split(',').every((part) => /^[^@<>]*<?[^\s@<>]+@[^\s@<>]+>?$/.test(part.trim())))
+    throw new Error('must be an e-mail address, or several with commas between them');
+  return value;
+}
+
+/** A five-field cron expression, in UTC; what it may say is node-cron's to judge when the worker starts. */
+export function cronExpression(value: string): string {
+  if (!/^[\d*/,-]+( [\d*/,a-zA-Z-]+){4}$/.test(value))
+    throw new Error('must look like 0 6 * * * (minute hour day month weekday)');
+  return value;
+}
+
+/** 'name=number,name=number' with known names. */
+export function numbersByName(known: readonly string[]): (value: string) => Record<string, number> {
+  return (value) => {
+    const pairs = value.split(',').map((pair) => pair.split('=').map((part) => part.trim()));
+    for (const [name = '', number = '', ...rest] of pairs) {
+      if (!known.includes(name))
+        throw new Error(`must be name=number, comma separated, with names of ${known.join(', ')}`);
+      if (rest.length > 0 || !/^\d{1,9}(\.\d{1,6})?$/.test(number))
+        throw new Error(`must give ${name} a number, 0 or more`);
+    }
+    return Object.fromEntries(pairs.map(([name, number]) => [name, Number(number)]));
+  };
+}
+
+export function flag(value: string): boolean {
+  if (value !== '0' && value !== '1') throw new Error('must be 0 or 1');
+  return value === '1';
+}
+
+/**
+ * Keys of Standard Webhooks: base64 of 24 bytes or more, usually written with whsec_ before it; any other text of 12
+ * characters or more is taken as it is. 'current' or 'current,previous'.
+ */
+export function signingSecrets(value: string): Buffer[] {
+  return secrets(value).map((secret) => {
+    const encoded = secret.replace(/^whsec_/, '');
+    const decoded = Buffer.from(encoded, 'base64');
+    if (decoded.length >= 24 && decoded.toString('base64') === encoded) return decoded;
+    if (secret !== encoded) throw new Error('must have the base64 of 24 bytes or more behind whsec_');
+    return Buffer.from(secret);
+  });
 }
 
 /** 'current' or 'current,previous': both are accepted while a secret is being changed. */
@@ -148,15 +213,23 @@ for (const [network, prefix] of [
   ['169.254.0.0', 16],
   ['172.16.0.0', 12],
   ['192.168.0.0', 16],
+  ['192.0.0.0', 24],
+  ['198.18.0.0', 15],
+  ['224.0.0.0', 4],
+  ['240.0.0.0', 4],
 ] as const)
   PRIVATE_NETWORKS.addSubnet(network, prefix, 'ipv4');
 PRIVATE_NETWORKS.addAddress('::', 'ipv6');
 PRIVATE_NETWORKS.addAddress('::1', 'ipv6');
 PRIVATE_NETWORKS.addSubnet('fc00::', 7, 'ipv6');
 PRIVATE_NETWORKS.addSubnet('fe80::', 10, 'ipv6');
+PRIVATE_NETWORKS.addSubnet('ff00::', 8, 'ipv6');
+// Translated addresses of version 4 (NAT64, 6to4), which may be any of the above.
+PRIVATE_NETWORKS.addSubnet('64:ff9b::', 96, 'ipv6');
+PRIVATE_NETWORKS.addSubnet('2002::', 16, 'ipv6');
 
 /**
- * True for a loopback, link-local or private address or name. `new URL()` has already folded 127.1, 2130706433 and
+ * True for a loopback, link-local, private, multicast or reserved address or name. `new URL()` has already folded 127.1, 2130706433 and
  * full-width digits to dotted form; BlockList sees through ::ffff:127.0.0.1. Also asked of resolved addresses at send.
  */
 export function isPrivateHost(hostname: string): boolean {

@@ -18,7 +18,9 @@ const DATABASE = { systemd: 'systemctl status postgresql' };
  * `workers.alive` is the number of live workers, undefined when unknown.
  */
 export function judge(metrics, workers, supervisor) {
-  const { queue, active_alerts: alerts } = metrics;
+  const { queue } = metrics;
+  // What is for information only is listed below; it is no reason to call anything unwell.
+  const alerts = metrics.active_alerts.filter(({ severity }) => severity !== 'info');
   const waiting = queue.by_status.pending + queue.by_status.retry;
   const [advice, command] = WORKER[supervisor] ?? WORKER.none;
   if (workers?.alive === 0 && waiting > 0) {

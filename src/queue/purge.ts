@@ -5,7 +5,17 @@ import { inTransaction } from '../db/transaction.ts';
 /** How many rows of each kind were deleted; `dedupe_keys`: set free. */
 export type PurgeResult = Record<Deleted, number>;
 
-type Deleted = 'events' | 'logs' | 'inbox' | 'dedupe_keys' | 'dead_letters' | 'alerts' | 'totals' | 'workers';
+type Deleted =
+  | 'events'
+  | 'logs'
+  | 'inbox'
+  | 'dedupe_keys'
+  | 'dead_letters'
+  | 'alerts'
+  | 'notifications'
+  | 'totals'
+  | 'zoho_totals'
+  | 'workers';
 
 type Step = {
   text: string;
@@ -19,7 +29,8 @@ const BATCH = 1000;
 
 /**
  * Deletes what nobody needs any more: completed events older than `days` with their payloads, log rows and inbox rows,
- * what SQL by hand left behind of deleted events, resolved dead letters and alerts, totals, workers that ended a day ago.
+ * what SQL by hand left behind of deleted events, resolved dead letters and alerts, notifications, totals,
+ * workers that ended a day ago.
  * Events that wait, run or are dead stay, whatever their age. A dedupe key is set free 30 days after its event arrived:
  * until then the inbox row stays, also with a shorter retention, because the key is the only wall against a repeat.
  *
@@ -29,7 +40,10 @@ const BATCH = 1000;
  * Locks: completed rows of the queue (skipping locked ones), then their inbox rows, as every end of an event does.
  */
 export async function purge(pool: Pool, days: number, signal?: AbortSignal): Promise<PurgeResult> {
-  const result = { events: 0, logs: 0, inbox: 0, dedupe_keys: 0, dead_letters: 0, alerts: 0, totals: 0, workers: 0 };
+  const result: PurgeResult = {
+    ...{ events: 0, logs: 0, inbox: 0, dedupe_keys: 0, dead_letters: 0 },
+    ...{ alerts: 0, notifications: 0, totals: 0, zoho_totals: 0, workers: 0 },
+  };
   for (const step of STEPS) {
     for await (const deleted of batches(pool, step, days, signal)) add(result, deleted);
   }
@@ -147,6 +161,8 @@ const STEPS: Step[] = [
   { text: LOGS, start: [FIRST_ID] },
   { text: ended('dead_letters', 'tds_dead_letter_queue', 'id', LETTER_TOO_OLD, 'resolved_at') },
   { text: ended('alerts', 'tds_alerts', 'id', `resolved_at < ${TOO_OLD}`, 'resolved_at') },
+  { text: ended('notifications', 'tds_notifications', 'id', `created_at < ${TOO_OLD}`, 'created_at') },
+  { text: ended('zoho_totals', 'tds_zoho_totals', 'ctid', `bucket < ${TOO_OLD}`, 'bucket') },
   { text: ended('totals', 'tds_processing_totals', 'ctid', `bucket < ${TOO_OLD}`, 'bucket') },
   { text: ended('workers', 'tds_workers', 'worker_id', `ended_at < now() - interval '1 day'`, 'ended_at') },
 ];

@@ -5,13 +5,20 @@ import { exclusively } from '../db/transaction.ts';
 import type { Logger } from '../log.ts';
 import { announceAlerts } from '../monitor/alerts/announce.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
+import { queueDigest } from '../monitor/digest/send.ts';
+import { DeadMansSwitch } from '../monitor/notify/heartbeat.ts';
+import type { NotifyConfig } from '../monitor/notify/outgoing.ts';
 import { purge } from '../queue/purge.ts';
 import type { WorkerContext } from './context.ts';
 
 const ALERTS = '*/15 * * * * *';
 const PURGE = '17 3 * * *';
 
-export type ScheduleOptions = Pick<Config, 'failureRateMinEvents' | 'retentionDays'>;
+export type ScheduleOptions = Pick<
+  Config,
+  'failureRateMinEvents' | 'retentionDays' | 'alertThresholds' | 'digestCron' | 'heartbeatUrl'
+> &
+  NotifyConfig;
 
 /** What happens by the clock. Every worker has this schedule; one at a time does the work. */
 export class Schedule {
@@ -19,17 +26,23 @@ export class Schedule {
   readonly #stopped = new AbortController();
   readonly #tasks: ScheduledTask[];
 
-  constructor({ pool, log }: WorkerContext, db: Database, { failureRateMinEvents, retentionDays }: ScheduleOptions) {
+  constructor({ pool, log }: WorkerContext, db: Database, config: ScheduleOptions) {
+    const { failureRateMinEvents, retentionDays, alertThresholds, digestCron } = config;
+    const deadMansSwitch = new DeadMansSwitch(config, log);
     this.#log = log;
     this.#tasks = [
       this.#task(ALERTS, 'evaluating alerts', async () => {
-        announceAlerts(log, await evaluateAlerts(db, { failureRateMinEvents, watchedSeconds: process.uptime() }));
+        const options = { failureRateMinEvents, alertThresholds, watchedSeconds: process.uptime() };
+        const changes = await evaluateAlerts(db, options);
+        announceAlerts(log, changes ?? []);
+        await deadMansSwitch.evaluated();
       }),
       this.#task(PURGE, 'purging', async () => {
         const purged = await exclusively(pool, 'purge', () => purge(pool, retentionDays, this.#stopped.signal));
         if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');
       }),
     ];
+    if (digestCron) this.#tasks.push(this.#task(digestCron, 'the digest', () => queueDigest(db)));
   }
 
   async start(): Promise<void> {
@@ -46,6 +59,6 @@ export class Schedule {
       work().catch((error: unknown) =>
         this.#log.warn({ component: 'schedule', task: name, error }, 'scheduled work failed'),
       );
-    return cron.createTask(expression, guarded, { name, noOverlap: true });
+    return cron.createTask(expression, guarded, { name, noOverlap: true, timezone: 'UTC' });
   }
 }

@@ -5,6 +5,7 @@ import { loadHandlers } from '../handlers/load.ts';
 import { mirror } from '../handlers/mirror.ts';
 import { Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
+import { notifier } from '../monitor/notify/notifier.ts';
 import { OutageLog } from '../outage-log.ts';
 import { createDispatcher, dispatchByPostgres } from '../queue/dispatch.ts';
 import { sessionsOf } from '../queue/rescue.ts';
@@ -34,6 +35,7 @@ export async function createWorker(config: WorkerConfig, log: Logger): Promise<P
   const suspects = new SuspectRunner(context.pool, log);
   const sweep = new Sweep({ context, loop, heartbeat, leaseSeconds: config.leaseSeconds, suspects });
   const schedule = new Schedule(context, queue, config);
+  const notifying = notifier(queue, log, config);
   return {
     name: 'worker',
     waitsFor: () => `${loop.inFlight} events in hand`,
@@ -43,6 +45,7 @@ export async function createWorker(config: WorkerConfig, log: Logger): Promise<P
       loop.start();
       sweep.start();
       await schedule.start();
+      notifying.start?.();
       const names = context.registry.handlers.map(({ name }) => name);
       log.info({ component: 'worker', worker_id: context.workerId, handlers: names }, 'worker started');
     },
@@ -50,6 +53,7 @@ export async function createWorker(config: WorkerConfig, log: Logger): Promise<P
     async stop() {
       heartbeat.draining = true;
       await schedule.stop();
+      await notifying.stop?.();
       await loop.stop(config.drainSeconds * 1000).finally(async () => {
         await sweep.stop();
         await heartbeat.stop();

@@ -56,7 +56,7 @@ t.test('no worker is told at error by the API, once, and resolved at info by the
   await turn();
   t.strictSame(lines, [['error', 'no_worker', 'alert fired']]);
   await registerWorker(pool);
-  announceAlerts(log, await evaluateAlerts(db, { failureRateMinEvents: 20, watchedSeconds: 1 }));
+  announceAlerts(log, (await evaluateAlerts(db, { failureRateMinEvents: 20, watchedSeconds: 1 })) ?? []);
   t.strictSame(lines.at(-1), ['info', 'no_worker', 'alert resolved']);
 });
 

@@ -20,6 +20,16 @@ const Alert = Type.Object({
   last_seen_at: Time,
   acknowledged_at: Nullable(Time),
   acknowledged_by: Nullable(Type.String()),
+  acknowledgement_note: Nullable(Type.String()),
+  labels: Type.Record(Type.String(), Type.String(), { examples: [{ error_tag: 'ConflictError' }] }),
+});
+
+const KeyMetric = Type.Object({
+  metric: Type.String({ examples: ['pending'] }),
+  value: Type.Number(),
+  band: Type.Union([Type.Literal('normal'), Type.Literal('warning'), Type.Literal('critical')]),
+  warning: Nullable(Type.Number({ description: 'Where the band begins.' })),
+  critical: Nullable(Type.Number({ description: 'Beyond this it is critical.' })),
 });
 
 const SUCCESS_RATE =
@@ -66,6 +76,7 @@ const Metrics = Type.Object({
     ),
     active_connections: Count,
   }),
+  key_metrics: Type.Array(KeyMetric, { description: "The operations guide's key metrics and the band each is in." }),
   active_alerts: Type.Array(Alert, { description: 'Firing, not acknowledged.' }),
   acknowledged_alerts: Type.Array(Alert, { description: 'Firing, acknowledged.' }),
 });
@@ -73,14 +84,14 @@ const Metrics = Type.Object({
 const QueueStats = Type.Object({ ...BY_STATUS, total: Count });
 
 /** The numbers: cheap at any size of the queue, so they may be asked for every few seconds. */
-export function metricsRoutes(api: Api, { db }: Deps): void {
+export function metricsRoutes(api: Api, { db, config: { keyMetricBands } }: Deps): void {
   const config = { role: 'viewer' } as const;
   const tags = ['dashboard'];
 
   api.get(
     '/dashboard/metrics',
     { config, schema: { tags, summary: 'Health of the whole system at a glance', response: { 200: Metrics } } },
-    async () => readMetrics(db),
+    async () => readMetrics(db, keyMetricBands),
   );
 
   api.get(

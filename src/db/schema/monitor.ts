@@ -1,10 +1,9 @@
 import type { Generated } from 'kysely';
-import type { GeneratedTimestamp, Json, Optional, OptionalTimestamp, Timestamp } from './columns.ts';
+import type { GeneratedTimestamp, Json, Optional, Timestamp } from './columns.ts';
 
-/** What is counted, alerted and audited. */
+/** What is counted and audited. */
 export type MonitorTables = {
   tds_processing_totals: ProcessingTotals;
-  tds_alerts: Alerts;
   tds_audit_log: AuditLog;
 };
 
@@ -17,21 +16,6 @@ export type ProcessingTotals = {
   first_attempts: Generated<string>;
   first_failures: Generated<string>;
   duration_ms: Generated<number>;
-};
-
-export type Alerts = {
-  id: Generated<string>;
-  rule: string;
-  title: string;
-  severity: 'critical' | 'warning' | 'info';
-  message: string;
-  value: Optional<number>;
-  threshold: Optional<number>;
-  fired_at: GeneratedTimestamp;
-  last_seen_at: GeneratedTimestamp;
-  acknowledged_at: OptionalTimestamp;
-  acknowledged_by: Optional<string>;
-  resolved_at: OptionalTimestamp;
 };
 
 export type AuditLog = {

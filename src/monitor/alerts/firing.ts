@@ -1,24 +1,33 @@
 import type { Database } from '../../db/database.ts';
+import { RULES } from './rules.ts';
 
 /** A firing alert as the API shows it. */
 export type FiringAlert = Awaited<ReturnType<typeof select>>[number];
 
-/** The firing alerts, split by whether somebody has acknowledged them; severest first, then oldest. */
+/**
+ * The firing alerts, split by whether somebody has acknowledged them; severest first, then oldest, then as the rules
+ * stand in their table.
+ */
 export async function firingAlerts(db: Database): Promise<{ active: FiringAlert[]; acknowledged: FiringAlert[] }> {
-  const alerts = await select(db);
+  const alerts = (await select(db)).toSorted(
+    (a, b) =>
+      RANK.indexOf(a.severity) - RANK.indexOf(b.severity) ||
+      a.fired_at.getTime() - b.fired_at.getTime() ||
+      RULES.findIndex(({ rule }) => rule === a.rule) - RULES.findIndex(({ rule }) => rule === b.rule),
+  );
   return {
     active: alerts.filter((alert) => alert.acknowledged_at === null),
     acknowledged: alerts.filter((alert) => alert.acknowledged_at !== null),
   };
 }
 
+const RANK = ['critical', 'warning', 'info'];
+
 function select(db: Database) {
   return db
     .selectFrom('tds_alerts')
-    .select(['id', 'rule', 'title', 'severity', 'message', 'value', 'threshold'])
-    .select(['fired_at', 'last_seen_at', 'acknowledged_at', 'acknowledged_by'])
+    .select(['id', 'rule', 'labels', 'title', 'severity', 'message', 'value', 'threshold'])
+    .select(['fired_at', 'last_seen_at', 'acknowledged_at', 'acknowledged_by', 'acknowledgement_note'])
     .where('resolved_at', 'is', null)
-    .orderBy((eb) => eb.case('severity').when('critical').then(0).when('warning').then(1).else(2).end())
-    .orderBy('fired_at')
     .execute();
 }

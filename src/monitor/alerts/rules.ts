@@ -1,151 +1,55 @@
-/** What the rules look at. `null` means unknown: no data never fires an alert and never resolves one. */
-export type Facts = {
-  /** Seconds since the last sign of life of any worker; 0 while one is alive. */
-  secondsWithoutWorker: number | null;
-  /** Events in `pending`. */
-  pending: number | null;
-  /** Open dead letters. */
-  deadLetters: number | null;
-  /** Events in `processing` for more than an hour, or which no worker holds. */
-  stuck: number | null;
-  /** Share of the last hour's events whose first attempt failed, in percent; null when there are too few to say. */
-  failurePercent: number | null;
-  /** Events that wait or run and were given back uncharged five times in a row or more. */
-  givenBack: number | null;
-};
+/** The one table of rules. A new rule is one entry in a file of rules/, one fact, and one section of docs/runbook.md. */
+import type { Labels } from '../../db/schema.ts';
+import type { Facts, Rule } from './rule.ts';
+import { FAILURE_RULES } from './rules/failures.ts';
+import { QUEUE_RULES } from './rules/queue.ts';
+import { SERVICE_RULES } from './rules/services.ts';
+import { ZOHO_RULES } from './rules/zoho.ts';
 
-export type Severity = 'critical' | 'warning' | 'info';
+export { type Facts, isSeverer, type Labelled, type Rule, type Severity } from './rule.ts';
 
-export type Rule = {
-  /** What tds_alerts.rule says; never renamed. */
-  rule: string;
-  /** Rules of one condition measure the same fact: the first one that fires speaks for all. */
-  condition: keyof Facts;
-  title: string;
-  severity: Severity;
-  /** Fires above this, not at it. */
-  threshold: number;
-  message: (value: number) => string;
-};
+/** Within a condition the severest stands first. Those of the operations guide lead: they do so in every list, too. */
+export const RULES: readonly Rule[] = [...QUEUE_RULES, ...FAILURE_RULES, ...SERVICE_RULES, ...ZOHO_RULES];
 
-/** Within a condition the severest stands first. Those of the operations guide, and three that it lacks. */
-export const RULES: readonly Rule[] = [
-  {
-    rule: 'no_worker',
-    condition: 'secondsWithoutWorker',
-    title: 'No Worker',
-    severity: 'critical',
-    threshold: 30,
-    message: (s) => `No worker has been alive for ${duration(s)}: nothing is processed. Restart tds-core-worker.`,
-  },
-  {
-    rule: 'queue_backlog_critical',
-    condition: 'pending',
-    title: 'Queue Backlog Critical',
-    severity: 'critical',
-    threshold: 1000,
-    message: (n) => `${n} events are pending. Check that a worker runs, then raise WORKER_CONCURRENCY.`,
-  },
-  {
-    rule: 'queue_backlog_warning',
-    condition: 'pending',
-    title: 'Queue Backlog Warning',
-    severity: 'warning',
-    threshold: 500,
-    message: (n) => `${n} events are pending. Watch whether the number falls; if not, raise WORKER_CONCURRENCY.`,
-  },
-  {
-    rule: 'dead_letters_critical',
-    condition: 'deadLetters',
-    title: 'High Dead Letter Queue',
-    severity: 'critical',
-    threshold: 100,
-    message: (n) => `${n} dead letters are open. Find their common cause, fix it, then retry them.`,
-  },
-  {
-    rule: 'dead_letters_warning',
-    condition: 'deadLetters',
-    title: 'Elevated Dead Letter Queue',
-    severity: 'warning',
-    threshold: 50,
-    message: (n) => `${n} dead letters are open. Review what their errors have in common.`,
-  },
-  {
-    rule: 'stuck_events',
-    condition: 'stuck',
-    title: 'Stuck Events Detected',
-    severity: 'warning',
-    threshold: 0,
-    message: (n) => `${events(n)} been processing for over an hour, or no worker holds them. Check the workers.`,
-  },
-  {
-    rule: 'failure_rate_critical',
-    condition: 'failurePercent',
-    title: 'High Failure Rate',
-    severity: 'critical',
-    threshold: 10,
-    message: (percent) =>
-      `${round(percent)} % of the last hour's events failed at first. Look at the latest dead letters.`,
-  },
-  {
-    rule: 'failure_rate_warning',
-    condition: 'failurePercent',
-    title: 'Elevated Failure Rate',
-    severity: 'warning',
-    threshold: 5,
-    message: (percent) =>
-      `${round(percent)} % of the last hour's events failed at first. Watch the worker's error log.`,
-  },
-  {
-    rule: 'events_given_back',
-    condition: 'givenBack',
-    title: 'Events Given Back Again And Again',
-    severity: 'warning',
-    threshold: 0,
-    message: (n) =>
-      `${events(n)} been given back five times in a row or more without an attempt being charged. ` +
-      "Look for a rate limit or an outage in the worker's log; each further time costs an attempt.",
-  },
-];
+/** The one that is judged without the database, by the process that misses it; see database-watch.ts. */
+export const DATABASE_AWAY = {
+  rule: 'database_away',
+  title: 'Database Away',
+  severity: 'critical',
+  threshold: 15,
+  message: (seconds: number) =>
+    `PostgreSQL has not answered for ${Math.round(seconds)} s: webhooks are refused and nothing is processed. Start PostgreSQL, or free connections.`,
+  cause: 'PostgreSQL is stopped, hangs, or has no connection left; or the network to it is down.',
+  look: '/readyz?verbose',
+  step: 'Look at `systemctl status postgresql` and at the reason in the log of tds-core-api.',
+} as const;
 
-export type Verdict = {
-  condition: keyof Facts;
-  /** The rules of this condition, all severities. */
-  rules: string[];
-  /** The one that fires; null when the condition is clear. */
-  firing: { rule: Rule; value: number } | null;
-};
+/** Thresholds that an installation has set (ALERT_THRESHOLDS), by rule. */
+export type Thresholds = Readonly<Record<string, number>>;
 
-/**
- * One verdict per condition with data. Where warning and critical both hold, only the critical fires: one condition,
- * one alert. Conditions without data are left out, so that whoever applies the verdicts cannot touch their alerts.
- */
-export function evaluate(facts: Facts): Verdict[] {
+/** The rules of each condition, with the thresholds of this installation. */
+export function rulesByCondition(thresholds: Thresholds = {}): [condition: keyof Facts, rules: Rule[]][] {
   const conditions = [...new Set(RULES.map((rule) => rule.condition))];
-  return conditions.flatMap((condition) => {
-    const value = facts[condition];
-    if (value === null) return [];
-    const rules = RULES.filter((rule) => rule.condition === condition);
-    const rule = rules.find(({ threshold }) => value > threshold);
-    return [{ condition, rules: rules.map((each) => each.rule), firing: rule ? { rule, value } : null }];
-  });
+  return conditions.map((condition) => [
+    condition,
+    RULES.filter((rule) => rule.condition === condition).map((rule) => overridden(rule, thresholds[rule.rule])),
+  ]);
 }
 
-const RANK: Record<Severity, number> = { info: 0, warning: 1, critical: 2 };
-
-/** True when `a` is more severe than `b`. */
-export function isSeverer(a: Severity, b: Severity): boolean {
-  return RANK[a] > RANK[b];
+/** The band between firing and clearing keeps its share of the threshold. */
+function overridden(rule: Rule, threshold: number | undefined): Rule {
+  if (threshold === undefined) return rule;
+  const share = rule.threshold === 0 ? 1 : (rule.clearsAt ?? rule.threshold) / rule.threshold;
+  return { ...rule, threshold, clearsAt: threshold * share };
 }
 
-function events(n: number): string {
-  return n === 1 ? '1 event has' : `${n} events have`;
+/** What may be said of any rule by its name, also of one that a newer release has written. */
+export function describeRule(name: string): Pick<Rule, 'cause' | 'look' | 'step'> {
+  const known = [...RULES, DATABASE_AWAY].find(({ rule }) => rule === name);
+  return known ?? { cause: 'Unknown to this release.', look: '/dashboard/alerts', step: 'Look at the list of alerts.' };
 }
 
-function duration(seconds: number): string {
-  return seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
+/** A text that two sets of labels share exactly when they are equal. */
+export function labelsKey(labels: Labels): string {
+  return JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

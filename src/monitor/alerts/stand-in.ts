@@ -2,34 +2,38 @@ import type { Database } from '../../db/database.ts';
 import { isDatabaseAway } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { Part } from '../../shutdown.ts';
+import { VERSION } from '../../version.ts';
 import { workersAtWork } from '../workers.ts';
 import { announceAlerts } from './announce.ts';
 import { evaluateAlerts } from './evaluate.ts';
+import type { Thresholds } from './rules.ts';
 
 export const EVALUATE_MS = 15_000;
 
 export type StandInOptions = {
   /** FAILURE_RATE_MIN_EVENTS. */
   failureRateMinEvents: number;
+  alertThresholds?: Thresholds;
   /** How long this process has been watching; default: its uptime. */
   watchedSeconds?: () => number;
 };
 
 /**
- * Evaluates all alerts from the API's process, every 15 s, while no worker does: none is alive, or every one is
- * draining. A worker cannot report its own absence. As long as one works, alerts are logged by workers, where the
- * operations guide looks for them.
+ * Evaluates alerts from the API's process, every 15 s: what a worker cannot say of itself always, and all of them while
+ * no worker does (none is alive, or every one is draining). The others are logged by workers as long as one works,
+ * where the operations guide looks for them.
  */
 export function alertsWithoutWorker(
   db: Database,
   log: Logger,
-  { failureRateMinEvents, watchedSeconds = () => process.uptime() }: StandInOptions,
+  { failureRateMinEvents, alertThresholds = {}, watchedSeconds = () => process.uptime() }: StandInOptions,
 ): Part {
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
   const evaluate = async () => {
-    if ((await workersAtWork(db)) > 0) return;
-    announceAlerts(log, await evaluateAlerts(db, { failureRateMinEvents, watchedSeconds: watchedSeconds() }));
+    const onlyJudgedByApi = (await workersAtWork(db)) > 0;
+    const options = { failureRateMinEvents, alertThresholds, watchedSeconds: watchedSeconds(), release: VERSION };
+    announceAlerts(log, (await evaluateAlerts(db, { ...options, onlyJudgedByApi })) ?? []);
   };
   return {
     name: 'alerts',

@@ -1,0 +1,120 @@
+import { letters, type Rule, round } from '../rule.ts';
+
+const WORKER_ERRORS = "Read the newest dead letters and the worker's errors of the last hour.";
+
+/** How much fails, and for what reason. The shares need FAILURE_RATE_MIN_EVENTS attempts. */
+export const FAILURE_RULES: readonly Rule[] = [
+  {
+    rule: 'failure_rate_critical',
+    condition: 'failurePercent',
+    title: 'High Failure Rate',
+    severity: 'critical',
+    threshold: 10,
+    message: (percent) =>
+      `${round(percent)} % of the last hour's events failed at first. Look at the latest dead letters.`,
+    cause: 'A handler or what it calls has been failing since a change or an outage.',
+    look: '/dashboard/dead-letter?limit=10',
+    step: WORKER_ERRORS,
+  },
+  {
+    rule: 'failure_rate_warning',
+    condition: 'failurePercent',
+    title: 'Elevated Failure Rate',
+    severity: 'warning',
+    threshold: 5,
+    message: (percent) =>
+      `${round(percent)} % of the last hour's events failed at first. Watch the worker's error log.`,
+    cause: 'Some events of one kind fail, or what the handlers call is unsteady.',
+    look: '/dashboard/recent-events?status_filter=failed',
+    step: WORKER_ERRORS,
+  },
+  {
+    rule: 'success_rate_low',
+    condition: 'failedAttemptsPercent',
+    title: 'Low Success Rate',
+    severity: 'critical',
+    threshold: 10,
+    clearsAt: 9,
+    message: (percent) =>
+      `Only ${round(100 - percent)} % of the last hour's attempts succeeded. Find what the failed ones have in common.`,
+    cause: 'Events fail at each of their attempts.',
+    look: '/dashboard/dead-letter/groups',
+    step: WORKER_ERRORS,
+  },
+  {
+    rule: 'error_rate_critical',
+    condition: 'recentFailurePercent',
+    title: 'High Error Rate',
+    severity: 'critical',
+    threshold: 5,
+    clearsAt: 4,
+    forSeconds: 300,
+    message: (percent) =>
+      `${round(percent)} % of the attempts have been failing for five minutes. Look at what fails right now.`,
+    cause: 'Something that the handlers need is failing right now.',
+    look: '/dashboard/recent-events?status_filter=failed',
+    step: 'Read the newest failed events; their error_tag says who is to blame.',
+  },
+  {
+    rule: 'error_rate_warning',
+    condition: 'recentFailurePercent',
+    title: 'Elevated Error Rate',
+    severity: 'warning',
+    threshold: 1,
+    clearsAt: 0.8,
+    forSeconds: 300,
+    message: (percent) =>
+      `${round(percent)} % of the attempts have been failing for five minutes. Watch whether it grows.`,
+    cause: 'Some events of one kind fail.',
+    look: '/dashboard/recent-events?status_filter=failed',
+    step: 'Read the newest failed events; their error_tag says who is to blame.',
+  },
+  {
+    rule: 'failed_operations',
+    condition: 'failedPerMinute',
+    title: 'Many Failed Attempts',
+    severity: 'critical',
+    threshold: 10,
+    clearsAt: 5,
+    message: (n) => `${n} attempts failed within the last minute. Look at what fails right now.`,
+    cause: 'Something that the handlers need has just failed, or many events of one bad kind arrived.',
+    look: '/dashboard/recent-events?status_filter=failed',
+    step: 'Read the newest failed events; pause processing if each attempt does harm.',
+  },
+  {
+    rule: 'latency_high',
+    condition: 'latencyP95',
+    title: 'High Latency',
+    severity: 'warning',
+    threshold: 5,
+    clearsAt: 4,
+    message: (s) => `5 of 100 attempts of the last five minutes took more than ${round(s)} s. Look for what is slow.`,
+    cause: 'A handler waits for another system, or the database is slow.',
+    look: '/dashboard/metrics',
+    step: "Compare duration_ms in the worker's lines; then look at what the slow handler calls.",
+  },
+  {
+    rule: 'rejected_events',
+    condition: 'rejected',
+    title: 'Events Rejected',
+    severity: 'info',
+    threshold: 0,
+    message: (n, { error_tag }) =>
+      `${letters(n)} open with ${error_tag}. Do not retry: correct the data or the handler first.`,
+    cause: 'The other side rejected the data: an error in the data or in a handler. A retry fails again.',
+    look: '/dashboard/dead-letter/groups',
+    step: 'Read the error of one of them, correct the data or the handler, then retry.',
+  },
+  {
+    rule: 'other_side_failed',
+    condition: 'otherSide',
+    title: 'Another System Failed',
+    severity: 'info',
+    threshold: 0,
+    message: (n, { error_tag }) =>
+      `${letters(n)} open with ${error_tag}. Acknowledge this; retry them once the other system is well.`,
+    cause: 'What the handlers call had an outage that outlasted all attempts.',
+    look: '/dashboard/dead-letter/groups',
+    step: "Look at the other system's status page; when it is well, retry the group.",
+  },
+];

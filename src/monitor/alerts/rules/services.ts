@@ -1,0 +1,53 @@
+import { duration, type Rule } from '../rule.ts';
+
+/** The processes themselves. */
+export const SERVICE_RULES: readonly Rule[] = [
+  {
+    rule: 'no_worker',
+    condition: 'secondsWithoutWorker',
+    title: 'No Worker',
+    severity: 'critical',
+    threshold: 30,
+    judgedByApi: true,
+    message: (s) => `No worker has been alive for ${duration(s)}: nothing is processed. Restart tds-core-worker.`,
+    cause: 'tds-core-worker was stopped, cannot start, or ends again and again.',
+    look: '/readyz?verbose',
+    step: 'Restart tds-core-worker; if it ends again, its last lines in the journal say why.',
+  },
+  {
+    rule: 'worker_old',
+    condition: 'oldestHeartbeat',
+    title: 'Worker Silent',
+    severity: 'warning',
+    threshold: 60,
+    judgedByApi: true,
+    message: (s) => `A worker has given no sign of life for ${duration(s)}. Restart tds-core-worker.`,
+    cause: 'A worker hangs, or it died and no other one has taken back what it held.',
+    look: '/readyz?verbose',
+    step: 'Restart the worker whose heartbeat_at in tds_workers is the oldest.',
+  },
+  {
+    rule: 'worker_of_other_release',
+    condition: 'otherRelease',
+    title: 'Worker Of Another Release',
+    severity: 'info',
+    threshold: 0,
+    forSeconds: 600,
+    judgedByApi: true,
+    message: (n) => `${n} of the living workers run another release than the API. Restart tds-core-worker.`,
+    cause: 'The worker was not restarted after an upgrade.',
+    look: '/health',
+    step: 'Restart tds-core-worker.',
+  },
+  {
+    rule: 'processing_paused',
+    condition: 'paused',
+    title: 'Processing Paused',
+    severity: 'warning',
+    threshold: 0,
+    message: (s) => `Processing has been paused for ${duration(s)}. Resume it when what it was paused for is done.`,
+    cause: 'An operator paused it.',
+    look: '/dashboard/queue-stats',
+    step: 'Ask who paused it and why (tds_queue_state); then resume it.',
+  },
+];
