@@ -51,10 +51,6 @@ const REMARKS: Record<string, string> = {
   D22: 'there is no parameter that sorts',
   D32: 'GET /metrics is not built yet: 404',
   D33: 'the version is the one that the operations guide prints',
-  O01: 'the setting; sending is not built yet',
-  O02: 'the setting; sending is not built yet',
-  O06: 'the setting; sending is not built yet',
-  O07: 'the setting; sending is not built yet',
 };
 
 const results = new Map<string, string>();

@@ -127,6 +127,39 @@ t.test('alerts go to https on the public network only', async (t) => {
   for (const ALERT_WEBHOOK_URL of refused) t.equal(problemsOf({ ALERT_WEBHOOK_URL }).length, 1, ALERT_WEBHOOK_URL);
 });
 
+t.test('a private address for notifications has to be allowed, and may be http then', async (t) => {
+  const ALERT_WEBHOOK_ALLOW_PRIVATE = '1';
+  for (const env of ['ALERT_WEBHOOK_URL', 'LIFECYCLE_WEBHOOK_URL', 'HEARTBEAT_URL']) {
+    const url = { [env]: 'http://127.0.0.1:9000/hook' };
+    t.match(problemsOf(url), [new RegExp(`^${env} points to this machine.*ALERT_WEBHOOK_ALLOW_PRIVATE=1`)]);
+    t.strictSame(problemsOf({ ...url, ALERT_WEBHOOK_ALLOW_PRIVATE }), []);
+    const outside = { [env]: 'http://hooks.example.com/', ALERT_WEBHOOK_ALLOW_PRIVATE };
+    t.match(problemsOf(outside), [/https:/], 'outside it stays https');
+  }
+});
+
+t.test('settings of notifications that cannot be used say what to write', async (t) => {
+  const cases: [NodeJS.ProcessEnv, RegExp][] = [
+    [{ ALERT_THRESHOLDS: 'queue_backlog=5' }, /names of queue_backlog_critical/],
+    [{ ALERT_THRESHOLDS: 'no_worker=-1' }, /give no_worker a number/],
+    [{ KEY_METRIC_BANDS: 'pending=5' }, /pending_warning/],
+    [{ ALERT_SMTP_URL: 'mail.example.com' }, /must look like smtps:/],
+    [{ ALERT_SMTP_URL: 'smtp://mail.example.com' }, /ALERT_MAIL_FROM and ALERT_MAIL_TO/],
+    [{ ALERT_MAIL_TO: 'nobody' }, /e-mail address/],
+    [{ DIGEST_CRON: 'daily' }, /must look like 0 6/],
+    [{ DIGEST_CRON: '0 6 * * *' }, /DIGEST_CRON needs ALERT_WEBHOOK_URL/],
+    [{ ALERT_WEBHOOK_SECRET: 'whsec_short-but-long' }, /base64 of 24 bytes/],
+    [{ ALERT_WEBHOOK_ALLOW_PRIVATE: 'yes' }, /must be 0 or 1/],
+  ];
+  for (const [env, message] of cases) t.match(problemsOf(env), [message], JSON.stringify(env));
+  const { alertThresholds, alertWebhookSecrets } = loadConfig({
+    ALERT_THRESHOLDS: 'no_worker=60, failure_rate_warning=2.5',
+    ALERT_WEBHOOK_SECRET: `whsec_${Buffer.alloc(24, 7).toString('base64')},a plain secret`,
+  });
+  t.same(alertThresholds, { no_worker: 60, failure_rate_warning: 2.5 });
+  t.same(alertWebhookSecrets, [Buffer.alloc(24, 7), Buffer.from('a plain secret')]);
+});
+
 t.test('neither a description nor an error shows a secret', async (t) => {
   const described = describeConfig(loadConfig({ ...PRODUCTION, DATABASE_URL: 'postgresql://u:canary-1@h/d' }));
   t.match(described, { webhookSecrets: true, operators: true, databaseUrl: true, redisUrl: false, port: 8000 });

@@ -63,6 +63,15 @@ export class OwnPostgres {
     await gone;
   }
 
+  /** The server stands still, as on a machine that swaps or a disk that hangs: connections are neither made nor refused. */
+  freeze(): void {
+    this.#server?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#server?.kill('SIGCONT');
+  }
+
   /** Takes the socket's file away, as a careless clean-up of /run does; the server stays. */
   unlinkSocket(): void {
     fs.rmSync(path.join(this.#home.socketDir, `.s.PGSQL.${this.#port}`));

@@ -75,6 +75,9 @@ t.test('a condition without data fires nothing', async (t) => {
 
 t.test('an installation sets other thresholds', async (t) => {
   const thresholds = { queue_backlog_warning: 20 };
-  t.same(firingRules({ ...CALM, pending: 21 }, thresholds).map(({ rule }) => rule), ['queue_backlog_warning']);
+  t.same(
+    firingRules({ ...CALM, pending: 21 }, thresholds).map(({ rule }) => rule),
+    ['queue_backlog_warning'],
+  );
   t.same(firingRules({ ...CALM, pending: 20 }, thresholds), []);
 });

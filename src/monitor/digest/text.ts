@@ -36,7 +36,11 @@ export function digestText(digest: Digest): string {
 function headline({ alerts, now, to_do }: Digest): string {
   const active = alerts.filter(({ acknowledged }) => !acknowledged).length;
   if (to_do.length === 0) return 'all is well';
-  return `${active} alerts, ${now.dead_letter} dead letters`;
+  return `${count(active, 'alert')}, ${count(now.dead_letter, 'dead letter')}`;
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
 }
 
 function part(title: string, lines: string[]): string[] {
