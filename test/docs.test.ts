@@ -9,7 +9,7 @@ import { sql } from 'kysely';
 import t from 'tap';
 import { SETTINGS } from '../src/config.ts';
 import { loadHandlers } from '../src/handlers/load.ts';
-import { RULES } from '../src/monitor/alerts/rules.ts';
+import { DATABASE_AWAY, RULES } from '../src/monitor/alerts/rules.ts';
 import { testDatabase } from './helper.ts';
 import { readGuide } from './runbook/guide.ts';
 
@@ -67,8 +67,16 @@ t.test('the table of alerts has every rule with its threshold', async (t) => {
   ];
   t.same(
     rows.map(([, title, severity, threshold]) => ({ title, severity, threshold: Number(threshold) })),
-    RULES.map(({ title, severity, threshold }) => ({ title, severity, threshold })),
+    [...RULES, DATABASE_AWAY].map(({ title, severity, threshold }) => ({ title, severity, threshold })),
   );
+});
+
+t.test('every notification links to a section of the runbook, which says what to do', async (t) => {
+  for (const { rule, title, severity } of [...RULES, DATABASE_AWAY]) {
+    t.match(section('docs/runbook.md', rule), `**${title}** (${severity}). `, rule);
+    t.match(section('docs/runbook.md', rule), /^1\. ./m, rule);
+  }
+  for (const anchor of ['dead_letter', 'workflow_failed']) t.match(section('docs/runbook.md', anchor), /^1\. ./m);
 });
 
 /** Settings of systemd's, of Node's and of an example. */
