@@ -103,8 +103,11 @@ export function smtpUrl(value: string): string {
 }
 
 export function mailAddresses(value: string): string {
-  if (!value.split(',').every((part) => /^[^@<>]*<?[^\s@<>]+@[^\s@<>]+>?$/.test(part.trim())))
-    throw new Error('must be an e-mail address, or several with commas between them');
+  const valid = value.split(',').every((part) => {
+    const [name, domain, ...rest] = part.trim().replace(/>$/, '').split('@');
+    return name && domain && rest.length === 0 && !/[\s<>]/.test(domain);
+  });
+  if (!valid) throw new Error('must be an e-mail address, or several with commas between them');
   return value;
 }
 

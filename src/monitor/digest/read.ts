@@ -70,9 +70,7 @@ const NONE: Counts = { arrived: 0, succeeded: 0, failed: 0, dead_letters: 0 };
 
 function furtherSteps(letters: number, causes: number, holes: number | null): string[] {
   return [
-    ...(letters > 0
-      ? [`Dead letters open: ${letters}, causes: ${causes}. Cure the largest, then retry it.`]
-      : []),
+    ...(letters > 0 ? [`Dead letters open: ${letters}, causes: ${causes}. Cure the largest, then retry it.`] : []),
     ...((holes ?? 0) > 0 ? ['Holes: see which modules lack their webhooks at dashboard/completeness.'] : []),
   ];
 }
