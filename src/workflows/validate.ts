@@ -44,13 +44,15 @@ function unknownOrganization(organizations: readonly string[]): string {
   return `payload.organization_id must be one that is connected: ${organizations.join(', ')}.`;
 }
 
+type Invalid = ReturnType<typeof Value.Errors>[number];
+
 /** The definition's schema need not name organization_id: that is always allowed. */
 function problemOf({ payload: schema }: WorkflowDefinition, payload: Record<string, unknown>): string | undefined {
   const { organization_id: _, ...rest } = payload;
   const properties = (schema as { properties?: object }).properties ?? {};
   const checked = 'organization_id' in properties ? payload : rest;
   const [error] = Value.Errors(schema, checked);
-  if (error) return `Correct payload${error.instancePath.replaceAll('/', '.')}: it ${demandOf(error)}.`;
+  if (error) return describe(error, Object.keys(properties));
   const text = JSON.stringify(payload);
   if (text.length > MAX_PAYLOAD_BYTES) return `Send a smaller payload: at most ${MAX_PAYLOAD_BYTES} characters.`;
   // What jsonb cannot store; written as an escape, a backslash before it aside.
@@ -58,10 +60,12 @@ function problemOf({ payload: schema }: WorkflowDefinition, payload: Record<stri
   return undefined;
 }
 
-function demandOf({ keyword, params, message }: ReturnType<typeof Value.Errors>[number]): string {
-  const facts = params as { additionalProperties?: string[]; allowedValues?: unknown[] };
-  if (keyword === 'additionalProperties')
-    return `has members that nobody reads: ${facts.additionalProperties?.join(', ')}`;
-  if (keyword === 'enum') return `must be one of ${facts.allowedValues?.join(', ')}`;
-  return message;
+function describe({ keyword, params, message, instancePath }: Invalid, known: string[]): string {
+  const member = `payload${instancePath.replaceAll('/', '.')}`;
+  const { allowedValues } = params as { allowedValues?: unknown[] };
+  // A member that the schema does not know meets the schema "false".
+  if (keyword === 'boolean')
+    return `Remove ${member}: the payload may have ${['organization_id', ...known].join(', ')}.`;
+  if (keyword === 'enum') return `Correct ${member}: it must be one of ${allowedValues?.join(', ')}.`;
+  return `Correct ${member}: it ${message}.`;
 }
