@@ -65,7 +65,7 @@ function describe({ keyword, params, message, instancePath }: Invalid, known: st
   const { allowedValues } = params as { allowedValues?: unknown[] };
   // A member that the schema does not know meets the schema "false".
   if (keyword === 'boolean')
-    return `Remove ${member}: the payload may have ${['organization_id', ...known].join(', ')}.`;
+    return `Remove ${member}: the payload may have ${[...new Set(['organization_id', ...known])].join(', ')}.`;
   if (keyword === 'enum') return `Correct ${member}: it must be one of ${allowedValues?.join(', ')}.`;
   return `Correct ${member}: it ${message}.`;
 }
