@@ -18,7 +18,7 @@ export type WorkflowLoopOptions = {
   /** For claims: short statements that no workflow holds up. */
   queue: Database;
   /** The pool of the runs themselves. */
-  runs: Pick<RunContext, 'db' | 'pool' | 'retrySeconds'>;
+  runs: Pick<RunContext, 'db' | 'pool' | 'retrySeconds' | 'turnMs'>;
   workflows: Workflows;
   /** Runs at once: WORKFLOW_CONCURRENCY. */
   concurrency: number;

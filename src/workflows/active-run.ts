@@ -18,13 +18,14 @@ export type RunContext = {
   names: readonly string[];
   /** Waits between the attempts at an activity, in seconds; default: 1, 2, 4, 8, 16. */
   retrySeconds?: readonly number[];
+  /** How long a run keeps a worker while others wait, in ms; default 30,000. */
+  turnMs?: number;
   /** The worker is stopping: no further activity begins. */
   stopping(): boolean;
 };
 
 /** Five attempts more, as the sync monitoring guide has it. */
 const RETRY_SECONDS = [1, 2, 4, 8, 16];
-/** How long a run keeps a worker while others wait, in ms. */
 const TURN_MS = 30_000;
 /** For a rate limit that does not say when to come back. */
 const RATE_LIMIT_SECONDS = 60;
@@ -105,7 +106,8 @@ export class ActiveRun implements Run {
       this.progress = completed.progress;
       return completed.output as Output;
     }
-    if (othersWait && performance.now() - this.#since > TURN_MS) throw new Stopped('others_wait');
+    if (othersWait && performance.now() - this.#since > (this.#context.turnMs ?? TURN_MS))
+      throw new Stopped('others_wait');
     const fetched = await fetch(attempt);
     this.signal.throwIfAborted();
     const output = await completeActivity(pool, this.#held, { name, write, progress: () => this.progress }, fetched);

@@ -59,7 +59,7 @@ export async function testWorker(
   t: Teardown,
   { db, pool }: TestDatabase,
   definitions: WorkflowDefinition[],
-  { log = silentLog, concurrency = 2 }: { log?: Logger; concurrency?: number } = {},
+  { log = silentLog, concurrency = 2, turnMs = 30_000 }: { log?: Logger; concurrency?: number; turnMs?: number } = {},
 ): Promise<TestWorker> {
   const workerId = randomUUID();
   await register(db, workerId);
@@ -67,7 +67,7 @@ export async function testWorker(
     { workerId, log },
     {
       queue: db,
-      runs: { db, pool, retrySeconds: [0, 0, 0, 0, 0] },
+      runs: { db, pool, retrySeconds: [0, 0, 0, 0, 0], turnMs },
       ...{ workflows: new Workflows(definitions), concurrency, pollMs: 20 },
     },
   );
