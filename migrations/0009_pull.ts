@@ -78,6 +78,7 @@ create table tds_pull_marks (
   module text not null,
   known_until timestamptz not null,
   scanned_at timestamptz,
+  scanned_pages integer,
   run_id uuid not null,
   updated_at timestamptz not null default now(),
   primary key (organization_id, module)
@@ -86,6 +87,7 @@ create table tds_pull_marks (
 comment on table tds_pull_marks is 'how far each module has been pulled; moves only when a whole run of the module has ended well';
 comment on column tds_pull_marks.known_until is 'every change before this has been pulled: the start of the run';
 comment on column tds_pull_marks.scanned_at is 'start of the last run that read the whole list; null when none has';
+comment on column tds_pull_marks.scanned_pages is 'pages of that list: what it costs to read it again';
 `;
 
 const VERDICTS = `
@@ -128,14 +130,12 @@ create table tds_withheld_deletions (
   withheld_at timestamptz not null default now(),
   ended_at timestamptz,
   ended_by uuid,
-  reason text,
   primary key (run_id, module)
 );
 create index tds_withheld_deletions_open on tds_withheld_deletions (organization_id, module) where ended_at is null;
 
 comment on table tds_withheld_deletions is 'deletions that a reconciliation found and did not apply: too many at once';
 comment on column tds_withheld_deletions.records is 'live records of the module in the mirror, of which ids would have been deleted';
-comment on column tds_withheld_deletions.ended_at is 'when an operator''s approval applied them, or a later run found otherwise; null while they wait';
-comment on column tds_withheld_deletions.ended_by is 'the workflow that ended the waiting';
-comment on column tds_withheld_deletions.reason is 'the operator''s reason; null when a later reconciliation ended it';
+comment on column tds_withheld_deletions.ended_at is 'when a later reconciliation, approved or not, decided anew; null while they wait';
+comment on column tds_withheld_deletions.ended_by is 'that reconciliation';
 `;

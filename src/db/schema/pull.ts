@@ -48,6 +48,7 @@ export type PullMarks = {
   module: string;
   known_until: Timestamp;
   scanned_at: OptionalTimestamp;
+  scanned_pages: Optional<number>;
   run_id: string;
   updated_at: GeneratedTimestamp;
 };
@@ -80,5 +81,4 @@ export type WithheldDeletions = {
   withheld_at: GeneratedTimestamp;
   ended_at: OptionalTimestamp;
   ended_by: Optional<string>;
-  reason: Optional<string>;
 };
