@@ -39,8 +39,8 @@ create table tds_pull_pages (
 );
 
 comment on table tds_pull_pages is 'the pages a run has read; deleted when it ends';
-comment on column tds_pull_pages.page is 'counted over all readings of the list';
-comment on column tds_pull_pages.ids is 'ids of the rows that the page held';
+comment on column tds_pull_pages.page is 'page of the list; the one after the last holds records that no page has shown';
+comment on column tds_pull_pages.ids is 'ids of the rows that the page held when it was read last';
 comment on column tds_pull_pages.gone is 'ids that Zoho, asked for each alone, says do not exist';
 comment on column tds_pull_pages.todo is 'rows (id, hash) whose record is still to be fetched';
 `;

@@ -40,11 +40,14 @@ export async function applyDeletions(
   });
   if (withheld > 0) run.log.error({ module: module.name, withheld_deletions: withheld }, 'deletions withheld');
   if (asked === 0) return { withheld, problems: [] };
-  const { refused, why } = await fetchTodo(scope, page, { deletes: true });
+  const { refused, why } = await fetchTodo(scope, page, 'what no page has shown', { deletes: true });
   return { withheld, problems: why === null ? [] : [`${refused} deletions cannot be confirmed: ${why}`] };
 }
 
-/** Live rows of the mirror, older than the scan, that it has not shown, or shown although they do not exist. */
+/**
+ * Live rows of the mirror, older than the scan, that it has not shown, or shown although they do not exist; and what the
+ * run itself has sent there before the list ceased to show it.
+ */
 async function notSeen(
   db: Kysely<Schema>,
   { runId, organizationId, module }: Part,
@@ -57,7 +60,10 @@ async function notSeen(
     select entity_id as id from books_records
     where module = ${module} and organization_id = ${organizationId} and deleted_at is null
       and received_at < ${startedAt} and not exists (select from seen where seen.id = entity_id)
-    order by entity_id`.execute(db);
+    union
+    select entity_id from tds_pulled_changes
+    where run_id = ${runId} and module = ${module} and not exists (select from seen where seen.id = entity_id)
+    order by id`.execute(db);
   return rows.map(({ id }) => id);
 }
 

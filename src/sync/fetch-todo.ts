@@ -1,4 +1,4 @@
-/** Fetches the records that a page left to fetch, a few at a time: what has been fetched is never asked for again. */
+/** Fetches the records that a page leaves to fetch, a few at a time: what has been fetched is never asked for again. */
 import type { ZohoClient } from '../zoho/client/client.ts';
 import { type Details, fetchDetails } from '../zoho/client/details.ts';
 import { blamesZoho } from '../zoho/client/errors.ts';
@@ -22,19 +22,22 @@ export type FetchedTodo = {
 /** Records per activity where each costs a call, and where a call brings many. */
 const SINGLES = 50;
 const IN_BULK = 200;
-/** Records asked for together where each costs a call: what a failure among them makes us ask for again. */
-const PIECE = 10;
-/** Failures in a row of a piece until the activity fails, to be tried again after a while. */
+/** Failures in a row until the activity fails, to be tried again after a while. */
 const PATIENCE = 3;
 
 /**
  * Fetches everything that is left to fetch of a page, in as many activities as it takes. `deletes`: what does not exist is
  * deleted in the mirror too.
  */
-export async function fetchTodo(scope: Scope, page: number, options: { deletes?: boolean } = {}): Promise<FetchedTodo> {
+export async function fetchTodo(
+  scope: Scope,
+  page: number,
+  label: string,
+  options: { deletes?: boolean } = {},
+): Promise<FetchedTodo> {
   const sum: FetchedTodo = { fetched: 0, written: 0, gone: 0, refused: 0, why: null };
   for (let nth = 1; ; nth += 1) {
-    const { left, ...done } = await fetchSome(scope, page, nth, options.deletes ?? false);
+    const { left, ...done } = await fetchSome(scope, page, `details ${nth} of ${label}`, options.deletes ?? false);
     sum.fetched += done.fetched;
     sum.written += done.written;
     sum.gone += done.gone;
@@ -47,10 +50,10 @@ export async function fetchTodo(scope: Scope, page: number, options: { deletes?:
 function fetchSome(
   { run, client, module, part }: Scope,
   page: number,
-  nth: number,
+  name: string,
   deletes: boolean,
 ): Promise<FetchedTodo & { left: number }> {
-  return run.activity(`${module.name} details ${nth} of page ${page}`, {
+  return run.activity(`${module.name} ${name}`, {
     async fetch() {
       const todo = await todoOf(run.db, part, page);
       const fetchedAt = await databaseTime(run.db);
@@ -84,32 +87,29 @@ function hashesOf(todo: readonly Todo[]): Map<string, string> {
 type Some = { details: Details; refused: Map<string, string> };
 
 /**
- * The records of the ids, or of the first among them when Zoho or the quota stop us on the way. Throws when there is not
- * even one.
+ * The records of the ids, or of some of them when Zoho or the quota stop us on the way. Throws when there is not even
+ * one.
  */
 async function detailsOf(client: ZohoClient, module: PullModule, ids: readonly string[], turn: Turn): Promise<Some> {
   const some: Some = { details: new Map(), refused: new Map() };
-  const piece = module.bulk?.max ?? PIECE;
-  for (let at = 0; at < ids.length; at += piece) {
-    try {
-      await addPiece(some, client, module, ids.slice(at, at + piece), turn);
-    } catch (error) {
-      turn.signal?.throwIfAborted();
-      if (some.details.size + some.refused.size === 0) throw orPostponed(error);
-      return some;
-    }
+  try {
+    await untilDone(some, client, module, ids, turn);
+  } catch (error) {
+    turn.signal?.throwIfAborted();
+    if (some.details.size + some.refused.size === 0) throw orPostponed(error);
   }
   return some;
 }
 
-async function addPiece(some: Some, client: ZohoClient, module: PullModule, ids: readonly string[], turn: Turn) {
+async function untilDone(some: Some, client: ZohoClient, module: PullModule, ids: readonly string[], turn: Turn) {
   for (let failures = 0; ; ) {
+    const before = some.details.size;
     try {
-      for (const [id, record] of await fetchDetails(client, module, ids, turn)) some.details.set(id, record);
+      await fetchDetails(client, module, ids, turn, some.details);
       return;
     } catch (error) {
       if (refusal(error) !== null) return oneByOne(some, client, module, ids, turn);
-      failures += 1;
+      failures = some.details.size > before ? 1 : failures + 1;
       if (!blamesZoho(error) || failures === PATIENCE) throw error;
     }
   }
@@ -117,7 +117,7 @@ async function addPiece(some: Some, client: ZohoClient, module: PullModule, ids:
 
 /** One record that Zoho will not give must not keep us from the others. */
 async function oneByOne(some: Some, client: ZohoClient, module: PullModule, ids: readonly string[], turn: Turn) {
-  for (const id of ids) {
+  for (const id of ids.filter((id) => !some.details.has(id))) {
     try {
       some.details.set(id, await client.detail(module, id, turn));
     } catch (error) {

@@ -8,7 +8,7 @@ export type Part = { runId: string; organizationId: string; module: string };
 /** A row whose record is still to be fetched; without a hash it is an id that no list has shown. */
 export type Todo = { id: string; hash: string | null };
 
-/** Stores a page: which ids it held, and which of them have to be fetched. Counted over all readings of the list. */
+/** Stores a page: which ids it holds, and which of them have to be fetched. A page that is read again is what it is now. */
 export async function storePage(
   trx: Transaction<Schema>,
   { runId, module }: Part,
@@ -16,7 +16,8 @@ export async function storePage(
 ): Promise<void> {
   await sql`
     insert into tds_pull_pages (run_id, module, page, ids, todo)
-    values (${runId}, ${module}, ${page.page}, ${page.ids}::text[], ${JSON.stringify(page.todo)}::json)`.execute(trx);
+    values (${runId}, ${module}, ${page.page}, ${page.ids}::text[], ${JSON.stringify(page.todo)}::json)
+    on conflict (run_id, module, page) do update set ids = excluded.ids, todo = excluded.todo`.execute(trx);
 }
 
 /** What is still to be fetched of a page. */

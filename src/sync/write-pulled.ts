@@ -84,19 +84,20 @@ function deletionOf(id: string, module: PullModule): Draft {
   return { eventId: newEventId(), entityId: id, difference: 'extra', ...rest };
 }
 
-/** A second word of the same deletion would say nothing new. */
+/** Those the mirror holds, or will hold by what this run has sent: a second word of the same deletion says nothing new. */
 async function liveAmong(trx: Transaction<Schema>, batch: PulledBatch): Promise<string[]> {
-  const { organizationId, module, deletedIds } = batch;
+  const { organizationId, module, deletedIds, runId } = batch;
   if (deletedIds.length === 0) return [];
-  const rows = await trx
-    .selectFrom('books_records')
-    .select('entity_id')
-    .where('module', '=', module.name)
-    .where('entity_id', '=', sql<string>`any (${deletedIds}::text[])`)
-    .where('organization_id', '=', organizationId)
-    .where('deleted_at', 'is', null)
-    .execute();
-  return rows.map(({ entity_id }) => entity_id);
+  const { rows } = await sql<{ id: string }>`
+    select id from unnest(${deletedIds}::text[]) as given (id) where exists (
+        select from books_records where module = ${module.name} and entity_id = given.id
+          and organization_id = ${organizationId} and deleted_at is null)
+      or exists (
+        select from tds_pulled_changes c join tds_sync_queue q on q.id = c.event_id
+        where c.run_id = ${runId} and c.module = ${module.name} and c.entity_id = given.id
+          and q.status not in ('completed', 'dead_letter'))
+    order by id`.execute(trx);
+  return rows.map(({ id }) => id);
 }
 
 function eventOf(draft: Draft, { organizationId, module, fetchedAt }: PulledBatch): Enqueued {
