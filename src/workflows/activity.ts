@@ -99,7 +99,7 @@ with run as (
   where id = $1 and lease = $2 and status = 'running' returning id)
 update tds_workflow_activities a
 set status = 'completed', completed_at = clock_timestamp(), output = $4, error = null
-from run where a.workflow_id = run.id and a.name = $3`;
+from run where a.workflow_id = run.id and a.name = $3 and a.status <> 'completed'`;
 
 /** Notes that an attempt failed; `retrySeconds`: another one follows after so long, undefined: none does. */
 export async function failActivity(
