@@ -22,6 +22,8 @@ import { eventRoutes } from './routes/dashboard-events.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
 import { whoamiRoutes } from './routes/dashboard-whoami.ts';
+import { workflowDeedRoutes } from './routes/dashboard-workflow-deeds.ts';
+import { workflowRoutes } from './routes/dashboard-workflows.ts';
 import { healthRoutes } from './routes/health.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 
@@ -53,6 +55,8 @@ export async function buildApp(deps: Deps): Promise<Api> {
   activityRoutes(api, deps);
   deadLetterGroupRoutes(api, deps);
   findEventRoutes(api, deps);
+  workflowRoutes(api, deps);
+  workflowDeedRoutes(api, deps);
   whoamiRoutes(api, deps);
   await consoleRoutes(api, deps);
   await serveDocs(api, config.basePath);

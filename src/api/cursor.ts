@@ -3,7 +3,7 @@ import { Problem } from './problem.ts';
 import { UUID } from './schemas.ts';
 
 /** The lists that have cursors: a cursor of one does not fit another. */
-export type List = 'events' | 'dead-letters';
+export type List = 'events' | 'dead-letters' | 'workflows';
 
 /** Raised whenever the meaning of what stands in a cursor changes, so that an old one is refused, not misread. */
 const VERSION = '2';

@@ -186,6 +186,11 @@ function endOfComment(text: string, from: number): number {
   return text.length;
 }
 
+/** A Kysely transaction over the client of one that has begun; BEGIN and COMMIT are the caller's. */
+export function transactionOver(client: PoolClient): Transaction<Schema> {
+  return kyselyOver((text, parameters) => client.query(text, parameters));
+}
+
 type Query = (text: string, parameters: unknown[]) => Promise<QueryResult>;
 
 /** A Kysely transaction whose statements go through `query`; BEGIN and COMMIT are the caller's. */

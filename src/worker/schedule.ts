@@ -6,12 +6,19 @@ import type { Logger } from '../log.ts';
 import { announceAlerts } from '../monitor/alerts/announce.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
 import { purge } from '../queue/purge.ts';
+import { purgeWorkflows } from '../workflows/purge.ts';
+import type { Workflows } from '../workflows/registry.ts';
+import { SCHEDULED, startScheduled } from '../workflows/scheduled.ts';
+import { shortOfCalls } from '../zoho/quota/quota-state.ts';
 import type { WorkerContext } from './context.ts';
 
 const ALERTS = '*/15 * * * * *';
 const PURGE = '17 3 * * *';
 
-export type ScheduleOptions = Pick<Config, 'failureRateMinEvents' | 'retentionDays'>;
+export type ScheduleOptions = Pick<
+  Config,
+  'failureRateMinEvents' | 'retentionDays' | 'syncChangedCron' | 'reconcileCron'
+>;
 
 /** What happens by the clock. Every worker has this schedule; one at a time does the work. */
 export class Schedule {
@@ -19,7 +26,8 @@ export class Schedule {
   readonly #stopped = new AbortController();
   readonly #tasks: ScheduledTask[];
 
-  constructor({ pool, log }: WorkerContext, db: Database, { failureRateMinEvents, retentionDays }: ScheduleOptions) {
+  constructor({ pool, log }: WorkerContext, db: Database, options: ScheduleOptions, workflows: Workflows) {
+    const { failureRateMinEvents, retentionDays, syncChangedCron, reconcileCron } = options;
     this.#log = log;
     this.#tasks = [
       this.#task(ALERTS, 'evaluating alerts', async () => {
@@ -28,7 +36,12 @@ export class Schedule {
       this.#task(PURGE, 'purging', async () => {
         const purged = await exclusively(pool, 'purge', () => purge(pool, retentionDays, this.#stopped.signal));
         if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');
+        const workflowsPurged = await purgeWorkflows(db, retentionDays, this.#stopped.signal);
+        if (workflowsPurged > 0)
+          this.#log.info({ component: 'purge', workflows: workflowsPurged }, 'old workflows purged');
       }),
+      ...this.#starts(syncChangedCron, SCHEDULED.syncChanged, db, workflows),
+      ...this.#starts(reconcileCron, SCHEDULED.reconcile, db, workflows),
     ];
   }
 
@@ -39,6 +52,20 @@ export class Schedule {
   async stop(): Promise<void> {
     this.#stopped.abort();
     await Promise.all(this.#tasks.map((task) => task.destroy()));
+  }
+
+  /** The task that starts a workflow by the clock; none when it is switched off. */
+  #starts(expression: string | null, name: string, db: Database, workflows: Workflows): ScheduledTask[] {
+    if (expression === null) return [];
+    const start = async () => {
+      const short = await shortOfCalls(db);
+      for (const { organizationId, outcome, id } of await startScheduled(db, workflows, name, (of) => short.has(of))) {
+        const line = { component: 'schedule', workflow_name: name, organization_id: organizationId, workflow_id: id };
+        if (outcome === 'started') this.#log.info(line, 'workflow started by the schedule');
+        else this.#log.debug({ ...line, outcome }, 'workflow not started by the schedule');
+      }
+    };
+    return [this.#task(expression, `starting ${name}`, start)];
   }
 
   #task(expression: string, name: string, work: () => Promise<void>): ScheduledTask {

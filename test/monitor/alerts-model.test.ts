@@ -6,6 +6,7 @@ import { acknowledgeAlert } from '../../src/monitor/alerts/acknowledge.ts';
 import { bringInLine } from '../../src/monitor/alerts/evaluate.ts';
 import { firingAlerts } from '../../src/monitor/alerts/firing.ts';
 import type { Facts } from '../../src/monitor/alerts/rules.ts';
+import { WORKFLOW_RULES, type WorkflowFacts } from '../../src/monitor/alerts/workflow-rules.ts';
 import { testDatabase } from '../helper.ts';
 
 const { db } = await testDatabase(t);
@@ -28,6 +29,9 @@ const LEVELS: Record<keyof Facts, Level[]> = {
     [5, 'failure_rate_warning', 'warning'],
   ],
   givenBack: [[0, 'events_given_back', 'warning']],
+  ...(Object.fromEntries(
+    WORKFLOW_RULES.map(({ condition, rule, severity }) => [condition, [[0, rule, severity]]]),
+  ) as Record<keyof WorkflowFacts, Level[]>),
 };
 const CONDITIONS = Object.keys(LEVELS) as (keyof Facts)[];
 

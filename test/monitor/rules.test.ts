@@ -1,7 +1,9 @@
 import t from 'tap';
 import { evaluate, type Facts } from '../../src/monitor/alerts/rules.ts';
+import { WORKFLOW_RULES, type WorkflowFacts } from '../../src/monitor/alerts/workflow-rules.ts';
 
 const CALM: Facts = {
+  ...(Object.fromEntries(WORKFLOW_RULES.map(({ condition }) => [condition, 0])) as WorkflowFacts),
   secondsWithoutWorker: 0,
   pending: 0,
   deadLetters: 0,
@@ -24,6 +26,9 @@ const CASES: [fact: Partial<Facts>, title: string | null, severity?: string][] =
   [{ secondsWithoutWorker: 30 }, null],
   [{ secondsWithoutWorker: 31 }, 'No Worker', 'critical'],
   [{ givenBack: 1 }, 'Events Given Back Again And Again', 'warning'],
+  [{ workflowsWithoutProgress: 1 }, 'Workflow Without Progress', 'warning'],
+  [{ failedValidationError: 1 }, 'Workflow Failed: ValidationError', 'critical'],
+  [{ failedServiceUnavailableError: 1 }, 'Workflow Failed: ServiceUnavailableError', 'warning'],
   [{ failurePercent: 5 }, null],
   [{ failurePercent: 5.1 }, 'Elevated Failure Rate', 'warning'],
   [{ failurePercent: 10 }, 'Elevated Failure Rate', 'warning'],
@@ -41,7 +46,7 @@ for (const [fact, title, severity] of CASES) {
 }
 
 t.test('every condition with data gets a verdict, so that clear ones resolve', async (t) => {
-  t.equal(evaluate(CALM).length, 6);
+  t.equal(evaluate(CALM).length, 6 + WORKFLOW_RULES.length);
 });
 
 t.test('a condition without data gets no verdict at all', async (t) => {

@@ -1,5 +1,7 @@
+import { WORKFLOW_RULES, type WorkflowFacts } from './workflow-rules.ts';
+
 /** What the rules look at. `null` means unknown: no data never fires an alert and never resolves one. */
-export type Facts = {
+export type Facts = WorkflowFacts & {
   /** Seconds since the last sign of life of any worker; 0 while one is alive. */
   secondsWithoutWorker: number | null;
   /** Events in `pending`. */
@@ -28,7 +30,7 @@ export type Rule = {
   message: (value: number) => string;
 };
 
-/** Within a condition the severest stands first. Those of the operations guide, and three that it lacks. */
+/** Within a condition the severest stands first. Those of the operations guide, three that it lacks, and those of workflows. */
 export const RULES: readonly Rule[] = [
   {
     rule: 'no_worker',
@@ -106,6 +108,7 @@ export const RULES: readonly Rule[] = [
       `${events(n)} been given back five times in a row or more without an attempt being charged. ` +
       "Look for a rate limit or an outage in the worker's log; each further time costs an attempt.",
   },
+  ...WORKFLOW_RULES,
 ];
 
 export type Verdict = {
