@@ -1,9 +1,12 @@
 /** The workflows that pull from Zoho: SyncAll, SyncChanged and Reconcile, and each of them for one module. */
 import { type TObject, Type } from 'typebox';
+import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import { TaggedError } from '../errors/tagged.ts';
+import { Workflows } from '../workflows/registry.ts';
 import type { CompletedRun, Json, Plan, Run, WorkflowDefinition } from '../workflows/workflow.ts';
 import type { ZohoClient } from '../zoho/client/client.ts';
+import { createClients } from '../zoho/client/clients.ts';
 import { type PullModule, pullModuleNamed, pullModules } from '../zoho/modules/pull-modules.ts';
 import { type Approach, approachOf } from './due.ts';
 import { markOf } from './marks.ts';
@@ -73,6 +76,12 @@ export function syncDefinitions(db: Database, clients: ReadonlyMap<string, ZohoC
     KINDS.map((kind) => definition(db, clients, kind, kind.name + PLURALS[module.name], kind.payload, module)),
   );
   return [...forAll, ...forOne];
+}
+
+/** The same as a process registers them: for the organizations that its configuration connects; none without any. */
+export function syncWorkflows(db: Database, config: Config): Workflows {
+  const clients = createClients(db, config);
+  return clients.size === 0 ? new Workflows([], []) : new Workflows(syncDefinitions(db, clients), [...clients.keys()]);
 }
 
 function definition(

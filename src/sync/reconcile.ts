@@ -1,3 +1,4 @@
+import { TaggedError } from '../errors/tagged.ts';
 import { type Json, Postponed, type Run } from '../workflows/workflow.ts';
 import type { ZohoClient } from '../zoho/client/client.ts';
 import type { PullModule } from '../zoho/modules/pull-modules.ts';
@@ -27,6 +28,7 @@ export async function reconcile(
   modules: readonly PullModule[],
 ): Promise<Json> {
   const approvedRun = payload.approved_run ?? null;
+  if (approvedRun !== null) await demandApproval(run, approvedRun);
   const done: Done[] = [];
   let before = 0;
   for (const module of modules) {
@@ -42,6 +44,18 @@ export async function reconcile(
   }
   await eventsEnded(run);
   return conclude(run, done);
+}
+
+/** Only an operator's approval, which gives a reason for the audit log, lets withheld deletions through. */
+async function demandApproval(run: Run<unknown>, approvedRun: string): Promise<void> {
+  const approved = await run.db
+    .selectFrom('tds_workflows')
+    .select('approved_as')
+    .where('id', '=', approvedRun)
+    .execute();
+  if (approved[0]?.approved_as === run.id) return;
+  const how = `approve it with POST /dashboard/workflows/${approvedRun}/approve and a reason`;
+  throw new TaggedError('ValidationError', `Nobody has approved what the run ${approvedRun} withheld: ${how}.`);
 }
 
 async function begin(run: Run<unknown>, module: PullModule): Promise<string> {
