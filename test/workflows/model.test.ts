@@ -157,7 +157,7 @@ async function page(hold: Hold, after?: Promise<unknown>): Promise<Done> {
     throw error;
   });
   if (outcome === 'written') hold.next += 1;
-  return { kind: 'page', id, lease, page: next, outcome };
+  return { kind: 'page', id, lease, page: next, outcome, last: after !== undefined && outcome === 'written' };
 }
 
 async function write(held: HeldRun, number: number, after?: Promise<unknown>): Promise<string> {

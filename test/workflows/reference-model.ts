@@ -18,7 +18,8 @@ export type State = { runs: ModelRun[]; queuePaused: boolean };
 export type Done =
   | { kind: 'start'; name: string; id: string; outcome: string }
   | { kind: 'claim'; worker: string; claimed: { id: string; lease: string } | null }
-  | { kind: 'page'; id: string; lease: string; page: number; outcome: string }
+  /** `last`: it wrote when every operation that is not `last` was done. */
+  | { kind: 'page'; id: string; lease: string; page: number; outcome: string; last: boolean }
   | { kind: 'complete' | 'fail' | 'give back'; id: string; lease: string; outcome: boolean }
   | { kind: 'pause' | 'resume' | 'retry' | 'terminate'; id: string; outcome: string }
   | { kind: 'rescue'; worker: string }
@@ -124,10 +125,15 @@ function rescue({ runs }: State, worker: string): void {
   }
 }
 
-/** True when there is an order of these operations in which each had its outcome and which ends in `end`. */
+function isLast(done: Done): boolean {
+  return 'last' in done && done.last;
+}
+
+/** The end of an order of these operations in which each had its outcome, or null when there is none that leads to `end`. */
 export function explains(state: State, done: Done[], end: (state: State) => boolean, racing = false): State | null {
   if (done.length === 0) return end(state) ? state : null;
   for (const [at, first] of done.entries()) {
+    if (isLast(first) && !done.every(isLast)) continue;
     const next = apply(state, first, racing);
     const found = next && explains(next, done.toSpliced(at, 1), end, racing);
     if (found) return found;
