@@ -6,6 +6,7 @@ import type { Logger } from '../log.ts';
 import { announceAlerts } from '../monitor/alerts/announce.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
 import { purge } from '../queue/purge.ts';
+import { purgePulls } from '../sync/purge.ts';
 import { purgeWorkflows } from '../workflows/purge.ts';
 import type { Workflows } from '../workflows/registry.ts';
 import { SCHEDULED, startScheduled } from '../workflows/scheduled.ts';
@@ -37,6 +38,7 @@ export class Schedule {
         const purged = await exclusively(pool, 'purge', () => purge(pool, retentionDays, this.#stopped.signal));
         if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');
         const workflowsPurged = await purgeWorkflows(db, retentionDays, this.#stopped.signal);
+        await purgePulls(db, retentionDays, this.#stopped.signal);
         if (workflowsPurged > 0)
           this.#log.info({ component: 'purge', workflows: workflowsPurged }, 'old workflows purged');
       }),

@@ -5,6 +5,7 @@ import t from 'tap';
 import { acknowledgeAlert } from '../../src/monitor/alerts/acknowledge.ts';
 import { bringInLine } from '../../src/monitor/alerts/evaluate.ts';
 import { firingAlerts } from '../../src/monitor/alerts/firing.ts';
+import { PULL_RULES, type PullFacts } from '../../src/monitor/alerts/pull-rules.ts';
 import type { Facts } from '../../src/monitor/alerts/rules.ts';
 import { WORKFLOW_RULES, type WorkflowFacts } from '../../src/monitor/alerts/workflow-rules.ts';
 import { testDatabase } from '../helper.ts';
@@ -30,8 +31,8 @@ const LEVELS: Record<keyof Facts, Level[]> = {
   ],
   givenBack: [[0, 'events_given_back', 'warning']],
   ...(Object.fromEntries(
-    WORKFLOW_RULES.map(({ condition, rule, severity }) => [condition, [[0, rule, severity]]]),
-  ) as Record<keyof WorkflowFacts, Level[]>),
+    [...WORKFLOW_RULES, ...PULL_RULES].map(({ condition, rule, severity }) => [condition, [[0, rule, severity]]]),
+  ) as Record<keyof WorkflowFacts | keyof PullFacts, Level[]>),
 };
 const CONDITIONS = Object.keys(LEVELS) as (keyof Facts)[];
 

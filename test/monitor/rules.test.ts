@@ -3,6 +3,7 @@ import { evaluate, type Facts } from '../../src/monitor/alerts/rules.ts';
 import { WORKFLOW_RULES, type WorkflowFacts } from '../../src/monitor/alerts/workflow-rules.ts';
 
 const CALM: Facts = {
+  ...{ withheldDeletions: 0, differingModules: 0 },
   ...(Object.fromEntries(WORKFLOW_RULES.map(({ condition }) => [condition, 0])) as WorkflowFacts),
   secondsWithoutWorker: 0,
   pending: 0,
@@ -26,6 +27,8 @@ const CASES: [fact: Partial<Facts>, title: string | null, severity?: string][] =
   [{ secondsWithoutWorker: 30 }, null],
   [{ secondsWithoutWorker: 31 }, 'No Worker', 'critical'],
   [{ givenBack: 1 }, 'Events Given Back Again And Again', 'warning'],
+  [{ withheldDeletions: 1 }, 'Deletions Withheld', 'critical'],
+  [{ differingModules: 1 }, 'Mirror Differs From Zoho', 'warning'],
   [{ workflowsWithoutProgress: 1 }, 'Workflow Without Progress', 'warning'],
   [{ failedValidationError: 1 }, 'Workflow Failed: ValidationError', 'critical'],
   [{ failedServiceUnavailableError: 1 }, 'Workflow Failed: ServiceUnavailableError', 'warning'],

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../../db/database.ts';
+import { readPullFacts } from './pull-facts.ts';
+import type { PullFacts } from './pull-rules.ts';
 import type { Facts } from './rules.ts';
 import { readWorkflowFacts } from './workflow-facts.ts';
 import type { WorkflowFacts } from './workflow-rules.ts';
@@ -15,7 +17,7 @@ export type FactsOptions = {
 };
 
 /** What this file reads itself. */
-type EventFacts = Omit<Facts, keyof WorkflowFacts>;
+type EventFacts = Omit<Facts, keyof WorkflowFacts | keyof PullFacts>;
 
 const UNKNOWN: EventFacts = {
   secondsWithoutWorker: null,
@@ -35,7 +37,7 @@ const PATIENCE_SECONDS = 30;
  */
 export async function readFacts(db: Database, options: FactsOptions): Promise<Facts> {
   const { rows } = await statement(options).execute(db);
-  return { ...(rows[0] ?? UNKNOWN), ...(await readWorkflowFacts(db)) };
+  return { ...(rows[0] ?? UNKNOWN), ...(await readWorkflowFacts(db)), ...(await readPullFacts(db)) };
 }
 
 // in_hand: what the living claims hold, at most some thousands of events; `offset 0` has each looked up by its id, whatever

@@ -1,20 +1,22 @@
+import { PULL_RULES, type PullFacts } from './pull-rules.ts';
 import { WORKFLOW_RULES, type WorkflowFacts } from './workflow-rules.ts';
 
 /** What the rules look at. `null` means unknown: no data never fires an alert and never resolves one. */
-export type Facts = WorkflowFacts & {
-  /** Seconds since the last sign of life of any worker; 0 while one is alive. */
-  secondsWithoutWorker: number | null;
-  /** Events in `pending`. */
-  pending: number | null;
-  /** Open dead letters. */
-  deadLetters: number | null;
-  /** Events in `processing` for more than an hour, or which no worker holds. */
-  stuck: number | null;
-  /** Share of the last hour's events whose first attempt failed, in percent; null when there are too few to say. */
-  failurePercent: number | null;
-  /** Events that wait or run and were given back uncharged five times in a row or more. */
-  givenBack: number | null;
-};
+export type Facts = WorkflowFacts &
+  PullFacts & {
+    /** Seconds since the last sign of life of any worker; 0 while one is alive. */
+    secondsWithoutWorker: number | null;
+    /** Events in `pending`. */
+    pending: number | null;
+    /** Open dead letters. */
+    deadLetters: number | null;
+    /** Events in `processing` for more than an hour, or which no worker holds. */
+    stuck: number | null;
+    /** Share of the last hour's events whose first attempt failed, in percent; null when there are too few to say. */
+    failurePercent: number | null;
+    /** Events that wait or run and were given back uncharged five times in a row or more. */
+    givenBack: number | null;
+  };
 
 export type Severity = 'critical' | 'warning' | 'info';
 
@@ -30,7 +32,7 @@ export type Rule = {
   message: (value: number) => string;
 };
 
-/** Within a condition the severest stands first. Those of the operations guide, three that it lacks, and those of workflows. */
+/** Within a condition the severest stands first. Those of the operations guide, three that it lacks, and those of workflows and reconciliations. */
 export const RULES: readonly Rule[] = [
   {
     rule: 'no_worker',
@@ -109,6 +111,7 @@ export const RULES: readonly Rule[] = [
       "Look for a rate limit or an outage in the worker's log; each further time costs an attempt.",
   },
   ...WORKFLOW_RULES,
+  ...PULL_RULES,
 ];
 
 export type Verdict = {
