@@ -388,15 +388,15 @@ begin
   update books_views set written = pg_get_viewdef(to_regclass(of_view)) where view = of_view;
 end $$;
 
-create function books_refresh_views() returns table (view text, change text, name text, type text, detail text)
+create function books_refresh_views(only_view text default null) returns table (view text, change text, name text, type text, detail text)
 language plpgsql set search_path = public as $$
 #variable_conflict use_column
 declare
   v record;
   was_missing boolean;
 begin
-  perform books_note_custom_fields(null);
-  for v in select w.view from books_views w order by w.view loop
+  if only_view is null then perform books_note_custom_fields(null); end if;
+  for v in select w.view from books_views w where w.view = coalesce(only_view, w.view) order by w.view loop
     view := v.view;
     was_missing := to_regclass(v.view) is null;
     begin
@@ -412,5 +412,5 @@ begin
   end loop;
 end $$;
 comment on function books_refresh_views is
-  'adds a column to the views for each custom field seen since; says what it changed and what it could not';
+  'adds a column to the views (or to one) for each custom field seen since; says what it changed and what it could not';
 `;

@@ -19,7 +19,8 @@ const BATCH = 2000;
  * could not. No view is dropped and no column of one changes. For the command, and for the end of a pull.
  *
  * Only records that changed since are searched, in batches that commit on their own, so that readers of the change feed do
- * not wait for a first search through a million records.
+ * not wait for a first search through a million records. Each view is a transaction too: one that held the locks of two
+ * could meet a query in a circle.
  */
 export async function refreshViews(db: Database): Promise<ViewChange[]> {
   while (await numbered(db));
@@ -28,7 +29,12 @@ export async function refreshViews(db: Database): Promise<ViewChange[]> {
     const { rows } = await sql<{ left: string }>`select books_note_custom_fields(${upTo}) as left`.execute(db);
     left = Number(rows[0]?.left ?? 0);
   }
-  return (await sql<ViewChange>`select * from books_refresh_views()`.execute(db)).rows;
+  const { rows: views } = await sql<{ view: string }>`select view from books_views order by view`.execute(db);
+  const changes: ViewChange[] = [];
+  for (const { view } of views) {
+    changes.push(...(await sql<ViewChange>`select * from books_refresh_views(${view})`.execute(db)).rows);
+  }
+  return changes;
 }
 
 async function numbered(db: Database): Promise<boolean> {
