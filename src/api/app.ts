@@ -16,6 +16,7 @@ import { describeApi, serveDocs } from './plugins/swagger.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { activityRoutes } from './routes/dashboard-activity.ts';
 import { alertRoutes } from './routes/dashboard-alerts.ts';
+import { changeRoutes } from './routes/dashboard-changes.ts';
 import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
 import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
 import { eventRoutes } from './routes/dashboard-events.ts';
@@ -57,6 +58,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   findEventRoutes(api, deps);
   workflowRoutes(api, deps);
   workflowDeedRoutes(api, deps);
+  changeRoutes(api, deps);
   whoamiRoutes(api, deps);
   await consoleRoutes(api, deps);
   await serveDocs(api, config.basePath);

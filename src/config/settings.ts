@@ -82,6 +82,7 @@ export const SETTINGS = {
   watchdogSeconds: optional('WATCHDOG_SECONDS', value.seconds(0, 1800)),
   drainSeconds: setting('DRAIN_SECONDS', value.seconds(0, 3600), 25),
   retentionDays: setting('RETENTION_DAYS', value.integer(1, 3650), 30),
+  historyDays: setting('HISTORY_DAYS', value.integer(0, 36_500), 90),
   handlersDir: optional('HANDLERS_DIR', value.text),
   queueDriver: setting('QUEUE_DRIVER', value.oneOf('postgres', 'bullmq'), 'postgres'),
   redisUrl: optional('REDIS_URL', value.redisUrl, { secret: true }),

@@ -1,3 +1,4 @@
+import type { HistoryTables } from './schema/history.ts';
 import type { MirrorTables } from './schema/mirror.ts';
 import type { MonitorTables } from './schema/monitor.ts';
 import type { PullTables } from './schema/pull.ts';
@@ -5,6 +6,7 @@ import type { QueueTables } from './schema/queue.ts';
 import type { WorkflowTables } from './schema/workflows.ts';
 import type { ZohoTables } from './schema/zoho.ts';
 
+export type * from './schema/history.ts';
 export type * from './schema/mirror.ts';
 export type * from './schema/monitor.ts';
 export type * from './schema/pull.ts';
@@ -13,4 +15,10 @@ export type * from './schema/workflows.ts';
 export type * from './schema/zoho.ts';
 
 /** The tables as Kysely sees them. Ids and 64-bit numbers are strings (pg), times are Dates, json stays JSON text. */
-export type Schema = QueueTables & MonitorTables & MirrorTables & PullTables & WorkflowTables & ZohoTables;
+export type Schema = QueueTables &
+  MonitorTables &
+  MirrorTables &
+  HistoryTables &
+  PullTables &
+  WorkflowTables &
+  ZohoTables;

@@ -5,7 +5,16 @@ import { inTransaction } from '../db/transaction.ts';
 /** How many rows of each kind were deleted; `dedupe_keys`: set free. */
 export type PurgeResult = Record<Deleted, number>;
 
-type Deleted = 'events' | 'logs' | 'inbox' | 'dedupe_keys' | 'dead_letters' | 'alerts' | 'totals' | 'workers';
+type Deleted =
+  | 'events'
+  | 'logs'
+  | 'inbox'
+  | 'dedupe_keys'
+  | 'dead_letters'
+  | 'alerts'
+  | 'totals'
+  | 'workers'
+  | 'versions';
 
 type Step = {
   text: string;
@@ -19,7 +28,8 @@ const BATCH = 1000;
 
 /**
  * Deletes what nobody needs any more: completed events older than `days` with their payloads, log rows and inbox rows,
- * what SQL by hand left behind of deleted events, resolved dead letters and alerts, totals, workers that ended a day ago.
+ * what SQL by hand left behind of deleted events, resolved dead letters and alerts, totals, workers that ended a day ago,
+ * and versions of records older than the `days` of books_history_days.
  * Events that wait, run or are dead stay, whatever their age. A dedupe key is set free 30 days after its event arrived:
  * until then the inbox row stays, also with a shorter retention, because the key is the only wall against a repeat.
  *
@@ -29,7 +39,9 @@ const BATCH = 1000;
  * Locks: completed rows of the queue (skipping locked ones), then their inbox rows, as every end of an event does.
  */
 export async function purge(pool: Pool, days: number, signal?: AbortSignal): Promise<PurgeResult> {
-  const result = { events: 0, logs: 0, inbox: 0, dedupe_keys: 0, dead_letters: 0, alerts: 0, totals: 0, workers: 0 };
+  const result: PurgeResult = {
+    ...{ events: 0, logs: 0, inbox: 0, dedupe_keys: 0, dead_letters: 0, alerts: 0, totals: 0, workers: 0, versions: 0 },
+  };
   for (const step of STEPS) {
     for await (const deleted of batches(pool, step, days, signal)) add(result, deleted);
   }
@@ -140,6 +152,8 @@ select count(*)::int as seen, json_build_object('${kind}', count(*)) as deleted 
 const LETTER_TOO_OLD = `resolved_at < ${TOO_OLD}
       and not exists (select from tds_sync_queue q where q.id = t.id and q.status <> 'completed')`;
 
+const VERSION_TOO_OLD = `valid_to < now() - (select days from books_history_days) * interval '1 day'`;
+
 const STEPS: Step[] = [
   { text: EVENTS, start: ['-infinity', FIRST_ID] },
   { text: DEDUPE_KEYS },
@@ -149,4 +163,5 @@ const STEPS: Step[] = [
   { text: ended('alerts', 'tds_alerts', 'id', `resolved_at < ${TOO_OLD}`, 'resolved_at') },
   { text: ended('totals', 'tds_processing_totals', 'ctid', `bucket < ${TOO_OLD}`, 'bucket') },
   { text: ended('workers', 'tds_workers', 'worker_id', `ended_at < now() - interval '1 day'`, 'ended_at') },
+  { text: ended('versions', 'books_past_records', 'ctid', VERSION_TOO_OLD, 'valid_to') },
 ];

@@ -2,6 +2,7 @@ import cron, { type ScheduledTask } from 'node-cron';
 import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import { exclusively } from '../db/transaction.ts';
+import { setHistoryDays } from '../handlers/history-days.ts';
 import type { Logger } from '../log.ts';
 import { announceAlerts } from '../monitor/alerts/announce.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
@@ -18,7 +19,7 @@ const PURGE = '17 3 * * *';
 
 export type ScheduleOptions = Pick<
   Config,
-  'failureRateMinEvents' | 'retentionDays' | 'syncChangedCron' | 'reconcileCron'
+  'failureRateMinEvents' | 'retentionDays' | 'historyDays' | 'syncChangedCron' | 'reconcileCron'
 >;
 
 /** What happens by the clock. Every worker has this schedule; one at a time does the work. */
@@ -26,15 +27,18 @@ export class Schedule {
   readonly #log: Logger;
   readonly #stopped = new AbortController();
   readonly #tasks: ScheduledTask[];
+  readonly #keepHistory: () => Promise<void>;
 
   constructor({ pool, log }: WorkerContext, db: Database, options: ScheduleOptions, workflows: Workflows) {
-    const { failureRateMinEvents, retentionDays, syncChangedCron, reconcileCron } = options;
+    const { failureRateMinEvents, retentionDays, historyDays, syncChangedCron, reconcileCron } = options;
     this.#log = log;
+    this.#keepHistory = () => setHistoryDays(db, historyDays);
     this.#tasks = [
       this.#task(ALERTS, 'evaluating alerts', async () => {
         announceAlerts(log, await evaluateAlerts(db, { failureRateMinEvents, watchedSeconds: process.uptime() }));
       }),
       this.#task(PURGE, 'purging', async () => {
+        await this.#keepHistory();
         const purged = await exclusively(pool, 'purge', () => purge(pool, retentionDays, this.#stopped.signal));
         if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');
         const workflowsPurged = await purgeWorkflows(db, retentionDays, this.#stopped.signal);
@@ -48,6 +52,7 @@ export class Schedule {
   }
 
   async start(): Promise<void> {
+    await this.#guarded('setting the days of history', this.#keepHistory)();
     await Promise.all(this.#tasks.map((task) => task.start()));
   }
 
@@ -71,10 +76,13 @@ export class Schedule {
   }
 
   #task(expression: string, name: string, work: () => Promise<void>): ScheduledTask {
-    const guarded = () =>
+    return cron.createTask(expression, this.#guarded(name, work), { name, noOverlap: true });
+  }
+
+  #guarded(name: string, work: () => Promise<void>): () => Promise<void> {
+    return () =>
       work().catch((error: unknown) =>
         this.#log.warn({ component: 'schedule', task: name, error }, 'scheduled work failed'),
       );
-    return cron.createTask(expression, guarded, { name, noOverlap: true });
   }
 }
