@@ -18,6 +18,7 @@ import { activityRoutes } from './routes/dashboard-activity.ts';
 import { alertRoutes } from './routes/dashboard-alerts.ts';
 import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
 import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
+import { errorRoutes } from './routes/dashboard-errors.ts';
 import { eventRoutes } from './routes/dashboard-events.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
@@ -53,6 +54,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   activityRoutes(api, deps);
   deadLetterGroupRoutes(api, deps);
   findEventRoutes(api, deps);
+  errorRoutes(api, deps);
   whoamiRoutes(api, deps);
   await consoleRoutes(api, deps);
   await serveDocs(api, config.basePath);
