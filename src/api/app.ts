@@ -1,5 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import { RejectionCounter } from '../monitor/rejections.ts';
 import { localUrl } from './base-path.ts';
 import { limitBodies } from './body-budget.ts';
 import type { Api, Deps } from './deps.ts';
@@ -22,6 +23,7 @@ import { errorRoutes } from './routes/dashboard-errors.ts';
 import { eventRoutes } from './routes/dashboard-events.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
+import { rejectionRoutes } from './routes/dashboard-rejections.ts';
 import { whoamiRoutes } from './routes/dashboard-whoami.ts';
 import { healthRoutes } from './routes/health.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
@@ -46,7 +48,10 @@ export async function buildApp(deps: Deps): Promise<Api> {
   await describeApi(api, config.basePath);
 
   healthRoutes(api, deps);
-  await webhookRoutes(api, deps);
+  const rejections = new RejectionCounter(deps.db);
+  api.addHook('onClose', () => rejections.write().catch(() => {}));
+  await webhookRoutes(api, deps, rejections);
+  rejectionRoutes(api, deps, rejections);
   metricsRoutes(api, deps);
   eventRoutes(api, deps);
   deadLetterRoutes(api, deps);

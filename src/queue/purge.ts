@@ -13,7 +13,7 @@ const NOTHING = {
     failure_groups: 0,
     failure_hours: 0,
   },
-  ...{ alerts: 0, totals: 0, workers: 0 },
+  ...{ rejections: 0, alerts: 0, totals: 0, workers: 0 },
 };
 
 /** How many rows of each kind were deleted; `dedupe_keys`: set free. */
@@ -34,7 +34,7 @@ const BATCH = 1000;
 /**
  * Deletes what nobody needs any more: completed events older than `days` with their payloads, log rows and inbox rows,
  * what SQL by hand left behind of deleted events, resolved dead letters and alerts, totals, failures with their groups
- * and hours, workers that ended a day ago.
+ * and hours, counts of rejected deliveries, workers that ended a day ago.
  * Events that wait, run or are dead stay, whatever their age. A dedupe key is set free 30 days after its event arrived:
  * until then the inbox row stays, also with a shorter retention, because the key is the only wall against a repeat.
  *
@@ -168,6 +168,7 @@ const STEPS: Step[] = [
   { text: ended('dead_letters', 'tds_dead_letter_queue', 'id', LETTER_TOO_OLD, 'resolved_at') },
   { text: ended('failure_groups', 'tds_failure_groups', 'fingerprint', GROUP_TOO_OLD, 'last_seen_at') },
   { text: ended('failure_hours', 'tds_failure_hours', 'ctid', `hour < ${TOO_OLD}`, 'hour') },
+  { text: ended('rejections', 'tds_webhook_rejections', 'id', `last_at < ${TOO_OLD}`, 'last_at') },
   { text: ended('alerts', 'tds_alerts', 'id', `resolved_at < ${TOO_OLD}`, 'resolved_at') },
   { text: ended('totals', 'tds_processing_totals', 'ctid', `bucket < ${TOO_OLD}`, 'bucket') },
   { text: ended('workers', 'tds_workers', 'worker_id', `ended_at < now() - interval '1 day'`, 'ended_at') },

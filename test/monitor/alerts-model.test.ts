@@ -28,6 +28,7 @@ const LEVELS: Record<keyof Facts, Level[]> = {
     [5, 'failure_rate_warning', 'warning'],
   ],
   givenBack: [[0, 'events_given_back', 'warning']],
+  rejectedSinceAccepted: [[0, 'webhooks_rejected', 'warning']],
 };
 const CONDITIONS = Object.keys(LEVELS) as (keyof Facts)[];
 

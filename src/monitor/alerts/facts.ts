@@ -19,6 +19,7 @@ const UNKNOWN: Facts = {
   stuck: null,
   failurePercent: null,
   givenBack: null,
+  rejectedSinceAccepted: null,
 };
 
 /** Workers get this long to register before their absence is a fact. */
@@ -62,5 +63,7 @@ const statement = ({ failureRateMinEvents, watchedSeconds }: FactsOptions) => sq
     over_an_hour + greatest(processing - events, 0) as stuck,
     case when attempts >= ${failureRateMinEvents} or failures = 0 then 100 * failures / nullif(attempts, 0)
     end as "failurePercent",
-    given_back + (select count(*) from tds_queue_waiting where release_count >= 5) as "givenBack"
+    given_back + (select count(*) from tds_queue_waiting where release_count >= 5) as "givenBack",
+    (select rejected_since_accepted::float8 from tds_webhook_intake where last_accepted_at is not null)
+      as "rejectedSinceAccepted"
   from counts, in_hand, first, workers`;

@@ -12,6 +12,8 @@ export type Facts = {
   failurePercent: number | null;
   /** Events that wait or run and were given back uncharged five times in a row or more. */
   givenBack: number | null;
+  /** Webhook deliveries rejected since the last accepted one; null while none has ever been accepted. */
+  rejectedSinceAccepted: number | null;
 };
 
 export type Severity = 'critical' | 'warning' | 'info';
@@ -28,7 +30,7 @@ export type Rule = {
   message: (value: number) => string;
 };
 
-/** Within a condition the severest stands first. Those of the operations guide, and three that it lacks. */
+/** Within a condition the severest stands first. Those of the operations guide, and four that it lacks. */
 export const RULES: readonly Rule[] = [
   {
     rule: 'no_worker',
@@ -105,6 +107,15 @@ export const RULES: readonly Rule[] = [
     message: (n) =>
       `${events(n)} been given back five times in a row or more without an attempt being charged. ` +
       "Look for a rate limit or an outage in the worker's log; each further time costs an attempt.",
+  },
+  {
+    rule: 'webhooks_rejected',
+    condition: 'rejectedSinceAccepted',
+    title: 'Webhooks Rejected',
+    severity: 'warning',
+    threshold: 0,
+    message: (n) =>
+      `${n} webhook deliveries have been rejected since the last accepted one. dashboard/webhooks/rejected says why.`,
   },
 ];
 
