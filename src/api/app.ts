@@ -24,6 +24,7 @@ import { eventRoutes } from './routes/dashboard-events.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
 import { rejectionRoutes } from './routes/dashboard-rejections.ts';
+import { storyRoutes } from './routes/dashboard-stories.ts';
 import { whoamiRoutes } from './routes/dashboard-whoami.ts';
 import { healthRoutes } from './routes/health.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
@@ -60,6 +61,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   deadLetterGroupRoutes(api, deps);
   findEventRoutes(api, deps);
   errorRoutes(api, deps);
+  storyRoutes(api, deps);
   whoamiRoutes(api, deps);
   await consoleRoutes(api, deps);
   await serveDocs(api, config.basePath);
