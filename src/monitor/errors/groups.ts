@@ -86,6 +86,8 @@ export async function failureGroup(
   return { ...asGroup(rows[0]), failures };
 }
 
+const FIRST_HOUR = sql`date_trunc('hour', now(), 'UTC') - interval '23 hours'`;
+
 function select(page: RawBuilder<unknown>): RawBuilder<Row> {
   return sql<Row>`
     select fingerprint, state, error_tag, message, place, handler, failures::float8 as count, first_seen_at, last_seen_at,
@@ -98,8 +100,10 @@ function select(page: RawBuilder<unknown>): RawBuilder<Row> {
         order by created_at desc, event_id desc limit ${SAMPLED}) e) e
     cross join lateral (
       select array_agg(coalesce(h.failures, 0)::float8 order by s.hour) as failures_by_hour
-      from generate_series(date_trunc('hour', now(), 'UTC') - interval '23 hours', now(), '1 hour') as s (hour)
-      left join tds_failure_hours h on h.fingerprint = g.fingerprint and h.hour = s.hour) h
+      from generate_series(${FIRST_HOUR}, now(), '1 hour') as s (hour)
+      left join (
+        select hour, failures from tds_failure_hours where fingerprint = g.fingerprint and hour >= ${FIRST_HOUR} offset 0
+      ) h on h.hour = s.hour) h
     order by last_seen_at desc, fingerprint desc`;
 }
 
