@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 
-/** Deliveries that were refused, added up; and the indexes by which the story of one event or record is found. */
+/** Rejected deliveries, added up; the indexes by which the story of an event or record is found; fields of records. */
 export async function up(db: Kysely<unknown>): Promise<void> {
-  for (const statements of [REJECTIONS, STORIES]) await sql.raw(statements).execute(db);
+  for (const statements of [REJECTIONS, STORIES, FIELDS]) await sql.raw(statements).execute(db);
 }
 
 const REJECTIONS = `
@@ -39,4 +39,38 @@ comment on column tds_webhook_intake.rejected_since_accepted is 'deliveries refu
 const STORIES = `
 create index tds_sync_queue_entity on tds_sync_queue (entity_key, arrival);
 create index tds_audit_log_target on tds_audit_log (target, id) where target is not null;
+`;
+
+const FIELDS = `
+create table tds_fields (
+  module text not null,
+  field text not null,
+  first_seen_at timestamptz not null default now(),
+  last_seen_at timestamptz not null default now(),
+  new_since timestamptz,
+  seen bigint not null,
+  offered bigint not null,
+  missed bigint not null default 0,
+  unreadable bigint not null default 0,
+  unreadable_at timestamptz,
+  unreadable_entity_id text,
+  primary key (module, field)
+);
+comment on table tds_fields is 'fields of the mirrored records, as samples of the complete ones show them';
+comment on column tds_fields.field is 'key of the record; custom_field_hash.<API name> of a custom field';
+comment on column tds_fields.new_since is 'when it appeared, if records of its module were known without it';
+comment on column tds_fields.seen is 'records of the samples that had it';
+comment on column tds_fields.offered is 'records of the samples from the first to the last one that had it';
+comment on column tds_fields.missed is 'records of the samples since then, all without it';
+comment on column tds_fields.unreadable is 'records that have text there which the view shows as null';
+comment on column tds_fields.unreadable_entity_id is 'one of these records';
+
+create table tds_field_samples (
+  module text primary key,
+  records bigint not null,
+  last_queued_at timestamptz not null
+);
+comment on table tds_field_samples is 'how far the samples of tds_fields have come';
+comment on column tds_field_samples.records is 'complete records looked at so far';
+comment on column tds_field_samples.last_queued_at is 'of the latest event whose record was looked at';
 `;

@@ -21,6 +21,7 @@ import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts'
 import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
 import { errorRoutes } from './routes/dashboard-errors.ts';
 import { eventRoutes } from './routes/dashboard-events.ts';
+import { fieldDriftRoutes } from './routes/dashboard-field-drift.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
 import { rejectionRoutes } from './routes/dashboard-rejections.ts';
@@ -62,6 +63,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   findEventRoutes(api, deps);
   errorRoutes(api, deps);
   storyRoutes(api, deps);
+  fieldDriftRoutes(api, deps);
   whoamiRoutes(api, deps);
   await consoleRoutes(api, deps);
   await serveDocs(api, config.basePath);

@@ -1,4 +1,5 @@
 import type { FailureTables } from './schema/failures.ts';
+import type { FieldTables } from './schema/fields.ts';
 import type { MirrorTables } from './schema/mirror.ts';
 import type { MonitorTables } from './schema/monitor.ts';
 import type { QueueTables } from './schema/queue.ts';
@@ -6,6 +7,7 @@ import type { RejectionTables } from './schema/rejections.ts';
 import type { ZohoTables } from './schema/zoho.ts';
 
 export type * from './schema/failures.ts';
+export type * from './schema/fields.ts';
 export type * from './schema/mirror.ts';
 export type * from './schema/monitor.ts';
 export type * from './schema/queue.ts';
@@ -13,4 +15,10 @@ export type * from './schema/rejections.ts';
 export type * from './schema/zoho.ts';
 
 /** The tables as Kysely sees them. Ids and 64-bit numbers are strings (pg), times are Dates, json stays JSON text. */
-export type Schema = QueueTables & MonitorTables & MirrorTables & ZohoTables & FailureTables & RejectionTables;
+export type Schema = QueueTables &
+  MonitorTables &
+  MirrorTables &
+  ZohoTables &
+  FailureTables &
+  RejectionTables &
+  FieldTables;

@@ -5,12 +5,14 @@ import { exclusively } from '../db/transaction.ts';
 import type { Logger } from '../log.ts';
 import { announceAlerts } from '../monitor/alerts/announce.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
+import { sampleFields } from '../monitor/field-samples.ts';
 import { rollUpFailures } from '../queue/failures.ts';
 import { purge } from '../queue/purge.ts';
 import type { WorkerContext } from './context.ts';
 
 const ALERTS = '*/15 * * * * *';
 const ROLL_UP = '*/20 * * * * *';
+const FIELDS = '40 * * * * *';
 const PURGE = '17 3 * * *';
 
 export type ScheduleOptions = Pick<Config, 'failureRateMinEvents' | 'retentionDays'>;
@@ -28,6 +30,7 @@ export class Schedule {
         announceAlerts(log, await evaluateAlerts(db, { failureRateMinEvents, watchedSeconds: process.uptime() }));
       }),
       this.#task(ROLL_UP, 'counting failures', () => rollUpFailures(db)),
+      this.#task(FIELDS, 'looking at fields', () => sampleFields(db)),
       this.#task(PURGE, 'purging', async () => {
         const purged = await exclusively(pool, 'purge', () => purge(pool, retentionDays, this.#stopped.signal));
         if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');

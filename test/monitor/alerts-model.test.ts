@@ -11,7 +11,7 @@ import { testDatabase } from '../helper.ts';
 const { db } = await testDatabase(t);
 const SEED = 20_261_125;
 
-type Level = [above: number, rule: string, severity: 'critical' | 'warning'];
+type Level = [above: number, rule: string, severity: 'critical' | 'warning' | 'info'];
 const LEVELS: Record<keyof Facts, Level[]> = {
   secondsWithoutWorker: [[30, 'no_worker', 'critical']],
   pending: [
@@ -29,6 +29,7 @@ const LEVELS: Record<keyof Facts, Level[]> = {
   ],
   givenBack: [[0, 'events_given_back', 'warning']],
   rejectedSinceAccepted: [[0, 'webhooks_rejected', 'warning']],
+  driftingFields: [[0, 'field_drift', 'info']],
 };
 const CONDITIONS = Object.keys(LEVELS) as (keyof Facts)[];
 

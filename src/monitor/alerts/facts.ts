@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../../db/database.ts';
+import { driftingFields } from '../field-drift.ts';
 import type { Facts } from './rules.ts';
 
 export type FactsOptions = {
@@ -20,6 +21,7 @@ const UNKNOWN: Facts = {
   failurePercent: null,
   givenBack: null,
   rejectedSinceAccepted: null,
+  driftingFields: null,
 };
 
 /** Workers get this long to register before their absence is a fact. */
@@ -65,5 +67,6 @@ const statement = ({ failureRateMinEvents, watchedSeconds }: FactsOptions) => sq
     end as "failurePercent",
     given_back + (select count(*) from tds_queue_waiting where release_count >= 5) as "givenBack",
     (select rejected_since_accepted::float8 from tds_webhook_intake where last_accepted_at is not null)
-      as "rejectedSinceAccepted"
+      as "rejectedSinceAccepted",
+    (select count(*)::float8 from (${driftingFields(sql`now() - interval '24 hours'`)}) f) as "driftingFields"
   from counts, in_hand, first, workers`;

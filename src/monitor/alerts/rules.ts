@@ -14,6 +14,8 @@ export type Facts = {
   givenBack: number | null;
   /** Webhook deliveries rejected since the last accepted one; null while none has ever been accepted. */
   rejectedSinceAccepted: number | null;
+  /** Fields that appeared, vanished or became unreadable in the last 24 hours. */
+  driftingFields: number | null;
 };
 
 export type Severity = 'critical' | 'warning' | 'info';
@@ -30,7 +32,7 @@ export type Rule = {
   message: (value: number) => string;
 };
 
-/** Within a condition the severest stands first. Those of the operations guide, and four that it lacks. */
+/** Within a condition the severest stands first. Those of the operations guide, and five that it lacks. */
 export const RULES: readonly Rule[] = [
   {
     rule: 'no_worker',
@@ -116,6 +118,15 @@ export const RULES: readonly Rule[] = [
     threshold: 0,
     message: (n) =>
       `${n} webhook deliveries have been rejected since the last accepted one. dashboard/webhooks/rejected says why.`,
+  },
+  {
+    rule: 'field_drift',
+    condition: 'driftingFields',
+    title: 'Fields Have Changed',
+    severity: 'info',
+    threshold: 0,
+    message: (n) =>
+      `${n} field${n === 1 ? ' has' : 's have'} appeared, vanished or become unreadable. dashboard/field-drift lists them.`,
   },
 ];
 

@@ -45,7 +45,7 @@ export type FailureGroup = {
   sample: FailureSample | null;
 };
 
-/** So many failures of a group are looked at for its entities: 11 buffers of one index, however many there are. */
+/** So many failures of a group are looked at for its entities: 35 buffers of one index among a million of them. */
 export const SAMPLED = 1000;
 
 type Row = Omit<FailureGroup, 'suggestion' | 'trend' | 'sample'> & { sample: FailureSample | null; at: string };
