@@ -3,7 +3,9 @@ import { Problem } from './problem.ts';
 import { UUID } from './schemas.ts';
 
 /** The lists that have cursors: a cursor of one does not fit another. */
-export type List = 'events' | 'dead-letters' | 'workflows';
+export type List = 'events' | 'dead-letters' | 'workflows' | 'errors' | 'rejections';
+
+export const FINGERPRINT = /^[0-9a-f]{16}$/;
 
 /** Raised whenever the meaning of what stands in a cursor changes, so that an old one is refused, not misread. */
 const VERSION = '2';
@@ -20,7 +22,7 @@ export function encodeCursor(list: List, { at, id }: Position): string {
 export function decodeCursor(list: List, text: string | undefined): Position | undefined {
   if (text === undefined) return undefined;
   const [version, of, at = '', id = '', ...more] = Buffer.from(text, 'base64url').toString('utf8').split('|');
-  if (version === VERSION && of === list && isTime(at) && UUID.test(id) && more.length === 0) return { at, id };
+  if (version === VERSION && of === list && isTime(at) && isId(list, id) && more.length === 0) return { at, id };
   throw invalid('the X-Next-Cursor of an earlier answer of this list');
 }
 
@@ -40,6 +42,10 @@ export function decodeChangeCursor(text: string | undefined): string {
 
 function invalid(valid: string): Problem {
   return new Problem(400, 'invalid_cursor', `Send ${valid} unchanged, or no cursor.`);
+}
+
+function isId(list: List, id: string): boolean {
+  return (list === 'errors' ? FINGERPRINT : UUID).test(id);
 }
 
 /** JavaScript turns the 30th of February into the 2nd of March: only a time that stays as it is exists. */

@@ -42,6 +42,7 @@ export const SETTINGS = {
 
   webhookSecrets: setting('ZOHO_WEBHOOK_SECRET', value.secrets, [], SECRET),
   webhookSecretFile: optional('ZOHO_WEBHOOK_SECRET_FILE', value.text, { refuseEmpty: true }),
+  webhookOldSecrets: setting('ZOHO_WEBHOOK_OLD_SECRET', value.secrets, [], SECRET),
   webhookToken: setting('ZOHO_WEBHOOK_TOKEN', value.headerSecrets, [], SECRET),
   webhookAuth: setting('WEBHOOK_AUTH', value.oneOf('either', 'both'), 'either'),
   defaultOrganization: setting('ZOHO_ORGANIZATION_ID', value.text, 'default'),

@@ -6,6 +6,8 @@ import { setHistoryDays } from '../handlers/history-days.ts';
 import type { Logger } from '../log.ts';
 import { announceAlerts } from '../monitor/alerts/announce.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
+import { sampleFields } from '../monitor/field-samples.ts';
+import { rollUpFailures } from '../queue/failures.ts';
 import { purge } from '../queue/purge.ts';
 import { purgePulls } from '../sync/purge.ts';
 import { purgeWorkflows } from '../workflows/purge.ts';
@@ -15,6 +17,8 @@ import { shortOfCalls } from '../zoho/quota/quota-state.ts';
 import type { WorkerContext } from './context.ts';
 
 const ALERTS = '*/15 * * * * *';
+const ROLL_UP = '*/20 * * * * *';
+const FIELDS = '40 * * * * *';
 const PURGE = '17 3 * * *';
 
 export type ScheduleOptions = Pick<
@@ -37,6 +41,8 @@ export class Schedule {
       this.#task(ALERTS, 'evaluating alerts', async () => {
         announceAlerts(log, await evaluateAlerts(db, { failureRateMinEvents, watchedSeconds: process.uptime() }));
       }),
+      this.#task(ROLL_UP, 'counting failures', () => rollUpFailures(db)),
+      this.#task(FIELDS, 'looking at fields', () => sampleFields(db)),
       this.#task(PURGE, 'purging', async () => {
         await this.#keepHistory();
         const purged = await exclusively(pool, 'purge', () => purge(pool, retentionDays, this.#stopped.signal));

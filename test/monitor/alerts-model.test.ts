@@ -13,7 +13,7 @@ import { testDatabase } from '../helper.ts';
 const { db } = await testDatabase(t);
 const SEED = 20_261_125;
 
-type Level = [above: number, rule: string, severity: 'critical' | 'warning'];
+type Level = [above: number, rule: string, severity: 'critical' | 'warning' | 'info'];
 const LEVELS: Record<keyof Facts, Level[]> = {
   secondsWithoutWorker: [[30, 'no_worker', 'critical']],
   pending: [
@@ -33,6 +33,8 @@ const LEVELS: Record<keyof Facts, Level[]> = {
   ...(Object.fromEntries(
     [...WORKFLOW_RULES, ...PULL_RULES].map(({ condition, rule, severity }) => [condition, [[0, rule, severity]]]),
   ) as Record<keyof WorkflowFacts | keyof PullFacts, Level[]>),
+  rejectedSinceAccepted: [[0, 'webhooks_rejected', 'warning']],
+  driftingFields: [[0, 'field_drift', 'info']],
 };
 const CONDITIONS = Object.keys(LEVELS) as (keyof Facts)[];
 

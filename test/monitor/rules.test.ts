@@ -11,6 +11,8 @@ const CALM: Facts = {
   stuck: 0,
   failurePercent: 0,
   givenBack: 0,
+  rejectedSinceAccepted: 0,
+  driftingFields: 0,
 };
 
 /** The table of the operations guide and what it lacks, at and just above each threshold. */

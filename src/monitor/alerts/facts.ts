@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../../db/database.ts';
+import { driftingFields } from '../field-drift.ts';
 import { readPullFacts } from './pull-facts.ts';
 import type { PullFacts } from './pull-rules.ts';
 import type { Facts } from './rules.ts';
@@ -26,6 +27,8 @@ const UNKNOWN: EventFacts = {
   stuck: null,
   failurePercent: null,
   givenBack: null,
+  rejectedSinceAccepted: null,
+  driftingFields: null,
 };
 
 /** Workers get this long to register before their absence is a fact. */
@@ -69,5 +72,8 @@ const statement = ({ failureRateMinEvents, watchedSeconds }: FactsOptions) => sq
     over_an_hour + greatest(processing - events, 0) as stuck,
     case when attempts >= ${failureRateMinEvents} or failures = 0 then 100 * failures / nullif(attempts, 0)
     end as "failurePercent",
-    given_back + (select count(*) from tds_queue_waiting where release_count >= 5) as "givenBack"
+    given_back + (select count(*) from tds_queue_waiting where release_count >= 5) as "givenBack",
+    (select rejected_since_accepted::float8 from tds_webhook_intake where last_accepted_at is not null)
+      as "rejectedSinceAccepted",
+    (select count(*)::float8 from (${driftingFields(sql`now() - interval '24 hours'`)}) f) as "driftingFields"
   from counts, in_hand, first, workers`;

@@ -16,6 +16,10 @@ export type Facts = WorkflowFacts &
     failurePercent: number | null;
     /** Events that wait or run and were given back uncharged five times in a row or more. */
     givenBack: number | null;
+    /** Webhook deliveries rejected since the last accepted one; null while none has ever been accepted. */
+    rejectedSinceAccepted: number | null;
+    /** Fields that appeared, vanished or became unreadable in the last 24 hours. */
+    driftingFields: number | null;
   };
 
 export type Severity = 'critical' | 'warning' | 'info';
@@ -32,7 +36,7 @@ export type Rule = {
   message: (value: number) => string;
 };
 
-/** Within a condition the severest stands first. Those of the operations guide, three that it lacks, and those of workflows and reconciliations. */
+/** Within a condition the severest stands first. Those of the operations guide, and what it lacks. */
 export const RULES: readonly Rule[] = [
   {
     rule: 'no_worker',
@@ -109,6 +113,24 @@ export const RULES: readonly Rule[] = [
     message: (n) =>
       `${events(n)} been given back five times in a row or more without an attempt being charged. ` +
       "Look for a rate limit or an outage in the worker's log; each further time costs an attempt.",
+  },
+  {
+    rule: 'webhooks_rejected',
+    condition: 'rejectedSinceAccepted',
+    title: 'Webhooks Rejected',
+    severity: 'warning',
+    threshold: 0,
+    message: (n) =>
+      `${n} webhook deliveries have been rejected since the last accepted one. dashboard/webhooks/rejected says why.`,
+  },
+  {
+    rule: 'field_drift',
+    condition: 'driftingFields',
+    title: 'Fields Have Changed',
+    severity: 'info',
+    threshold: 0,
+    message: (n) =>
+      `${n} field${n === 1 ? ' has' : 's have'} appeared, vanished or become unreadable. dashboard/field-drift lists them.`,
   },
   ...WORKFLOW_RULES,
   ...PULL_RULES,
