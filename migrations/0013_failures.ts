@@ -54,6 +54,9 @@ comment on column tds_failures.created_at is 'when the attempt ended';
 comment on column tds_failures.fingerprint is 'tds_fingerprint of tag, message and top frame';
 comment on column tds_failures.attempt is 'which attempt it was, from 1';
 comment on column tds_failures.status is 'how the attempt ended, as in tds_sync_logs';
+comment on column tds_failures.organization_id is 'organization in Zoho Books';
+comment on column tds_failures.event_type is 'module and action, such as invoice.updated';
+comment on column tds_failures.error_tag is 'kind of the error, as in tds_sync_logs';
 comment on column tds_failures.entity_id is 'id of the record in Zoho Books';
 comment on column tds_failures.entity_key is 'tds_entity_key of organization, module and entity id';
 comment on column tds_failures.worker_id is 'whose attempt it was';
@@ -77,6 +80,12 @@ create table tds_failure_changes (
   seen_at timestamptz not null
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 comment on table tds_failure_changes is 'failures that are not yet counted in tds_failure_groups';
+comment on column tds_failure_changes.fingerprint is 'as in tds_failures';
+comment on column tds_failure_changes.error_tag is 'for the group, if this is its first failure';
+comment on column tds_failure_changes.message is 'the template, for the group';
+comment on column tds_failure_changes.place is 'function and file of the top frame, for the group';
+comment on column tds_failure_changes.handler is 'the handler that threw, for the group';
+comment on column tds_failure_changes.seen_at is 'when the attempts ended';
 comment on column tds_failure_changes.failures is 'how many of this fingerprint ended in one transaction';
 
 create table tds_failure_groups (
@@ -104,6 +113,16 @@ create table tds_failure_groups (
 );
 create index tds_failure_groups_latest on tds_failure_groups (last_seen_at desc, fingerprint desc);
 comment on table tds_failure_groups is 'failures by cause, and what an operator has decided about each cause';
+comment on column tds_failure_groups.fingerprint is 'tds_fingerprint of tag, message and place';
+comment on column tds_failure_groups.error_tag is 'kind of the error';
+comment on column tds_failure_groups.message is 'the template that all its messages have in common';
+comment on column tds_failure_groups.first_seen_at is 'end of its first failed attempt';
+comment on column tds_failure_groups.last_seen_at is 'end of its latest failed attempt that is counted';
+comment on column tds_failure_groups.resolved_at is 'when an operator said that the cause is cured';
+comment on column tds_failure_groups.resolved_by is 'that operator';
+comment on column tds_failure_groups.ignored_at is 'when an operator said that the cause does not matter';
+comment on column tds_failure_groups.ignored_by is 'that operator';
+comment on column tds_failure_groups.ignore_reason is 'why it does not matter';
 comment on column tds_failure_groups.place is 'function and file of the top frame, without line';
 comment on column tds_failure_groups.handler is 'the handler that threw, when it was seen first';
 comment on column tds_failure_groups.failures is 'since the first one, whatever has been purged since';
@@ -117,4 +136,7 @@ create table tds_failure_hours (
 );
 create index tds_failure_hours_hour on tds_failure_hours (hour);
 comment on table tds_failure_hours is 'failures per cause and hour';
+comment on column tds_failure_hours.fingerprint is 'as in tds_failure_groups';
+comment on column tds_failure_hours.hour is 'begin of the hour, UTC';
+comment on column tds_failure_hours.failures is 'attempts that failed in it';
 `;

@@ -19,7 +19,13 @@ create table tds_webhook_rejections (
   constraint tds_webhook_rejections_counter unique (hour, cause, path)
 );
 create index tds_webhook_rejections_latest on tds_webhook_rejections (last_at desc, id desc);
-comment on table tds_webhook_rejections is 'refused deliveries per hour, cause and path; at most 500 rows an hour, whoever sends what';
+comment on table tds_webhook_rejections is 'rejected deliveries per hour, cause and path; at most 500 rows an hour, whoever sends what';
+comment on column tds_webhook_rejections.id is 'for the cursor of lists';
+comment on column tds_webhook_rejections.hour is 'begin of the hour in which they were counted, UTC';
+comment on column tds_webhook_rejections.cause is 'why they were rejected, such as wrong_secret';
+comment on column tds_webhook_rejections.rejections is 'how many';
+comment on column tds_webhook_rejections.first_at is 'when the first one was answered';
+comment on column tds_webhook_rejections.last_at is 'when the latest one was answered';
 comment on column tds_webhook_rejections.path is 'parts that are no id, module or action are *; also * beyond 500 rows an hour';
 comment on column tds_webhook_rejections.bytes is 'size of the body of one of them';
 comment on column tds_webhook_rejections.sha256 is 'of that body, when it was read; the body itself is kept nowhere';
@@ -31,8 +37,9 @@ create table tds_webhook_intake (
 );
 insert into tds_webhook_intake default values;
 comment on table tds_webhook_intake is 'whether deliveries are accepted, as of some seconds ago: one row';
+comment on column tds_webhook_intake.singleton is 'there is one row only';
 comment on column tds_webhook_intake.last_accepted_at is 'the latest delivery that proved itself';
-comment on column tds_webhook_intake.rejected_since_accepted is 'deliveries refused after that one';
+comment on column tds_webhook_intake.rejected_since_accepted is 'deliveries rejected after that one';
 `;
 
 // Neither column ever changes, so that updates of a queue row stay HOT.
@@ -57,6 +64,10 @@ create table tds_fields (
   primary key (module, field)
 );
 comment on table tds_fields is 'fields of the mirrored records, as samples of the complete ones show them';
+comment on column tds_fields.module is 'as in books_records';
+comment on column tds_fields.first_seen_at is 'when a sample had it first';
+comment on column tds_fields.last_seen_at is 'when a sample had it last';
+comment on column tds_fields.unreadable_at is 'when a sample had such a record last';
 comment on column tds_fields.field is 'key of the record; custom_field_hash.<API name> of a custom field';
 comment on column tds_fields.new_since is 'when it appeared, if records of its module were known without it';
 comment on column tds_fields.seen is 'records of the samples that had it';
@@ -71,6 +82,7 @@ create table tds_field_samples (
   last_queued_at timestamptz not null
 );
 comment on table tds_field_samples is 'how far the samples of tds_fields have come';
+comment on column tds_field_samples.module is 'as in books_records';
 comment on column tds_field_samples.records is 'complete records looked at so far';
 comment on column tds_field_samples.last_queued_at is 'of the latest event whose record was looked at';
 `;

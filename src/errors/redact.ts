@@ -109,12 +109,12 @@ function endOfText(json: string, start: number): number {
 
 const MAX_WORDS = 60;
 
-/** What a sentence says without names: words in small letters stay, all others are hidden. */
+/** What a sentence says without names: words in small letters stay, any others become one ellipsis. */
 function words(sentence: string): string {
   const shown = sentence
     .slice(0, 1000)
     .split(/\s/, MAX_WORDS)
     .filter((word) => word !== '')
     .map((word) => (/^[a-z'’-]{1,30}[.,:;!?]?$/.test(word) ? word : HIDDEN));
-  return shown.join(' ').replaceAll(`${HIDDEN} ${HIDDEN}`, HIDDEN);
+  return shown.filter((word, n) => word !== HIDDEN || shown[n - 1] !== HIDDEN).join(' ');
 }

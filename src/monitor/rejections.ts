@@ -34,6 +34,8 @@ export class RejectionCounter {
   count(rejection: Rejection): void {
     this.#add({ ...rejection, rejections: 1, firstMs: performance.now(), lastMs: performance.now() });
     this.#sinceAccepted += 1;
+    // Not as late as that all is well.
+    if (this.#isWell) this.#cancel();
     this.#isWell = false;
     this.#writeIn(SOON_MS);
   }
@@ -47,15 +49,14 @@ export class RejectionCounter {
 
   /** Writes what has been counted. Throws when the database is away; then it is written the next time. */
   async write(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#cancel();
     const [counted, acceptedMs, since] = [[...this.#counters.values()], this.#acceptedMs, this.#sinceAccepted];
     if (counted.length === 0 && acceptedMs === undefined) return;
     this.#counters = new Map();
     this.#acceptedMs = undefined;
     this.#sinceAccepted = 0;
     try {
-      await writeCounted(this.#db, counted, { acceptedMs, since });
+      await this.#db.transaction().execute((trx) => writeCounted(trx, counted, { acceptedMs, since }));
       this.#isWell = since === 0;
     } catch (error) {
       for (const counter of counted) this.#add(counter);
@@ -73,6 +74,11 @@ export class RejectionCounter {
     const path = isFull ? OTHER_PATHS : counter.path;
     const before = this.#counters.get(`${cause} ${path}`);
     this.#counters.set(`${cause} ${path}`, before ? merged(before, counter) : { ...counter, path });
+  }
+
+  #cancel(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #writeIn(ms: number): void {

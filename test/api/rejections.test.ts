@@ -3,7 +3,7 @@ import t from 'tap';
 import { bringInLine } from '../../src/monitor/alerts/evaluate.ts';
 import { readFacts } from '../../src/monitor/alerts/facts.ts';
 import { RejectionCounter } from '../../src/monitor/rejections.ts';
-import { testDatabase } from '../helper.ts';
+import { testDatabase, waitFor } from '../helper.ts';
 import { apiOn, type TestApi, testApi } from './client.ts';
 
 const SECRET = 'a-secret-of-zoho';
@@ -121,12 +121,26 @@ t.test('a database that is away costs no count', async (t) => {
   await t.rejects(counter.write());
   counter.count({ cause: 'no_signature', path: '/a', bytes: null, sha256: null });
   await pool.query('alter table away rename to tds_webhook_intake');
-  await pool.query('truncate tds_webhook_rejections');
   await counter.write();
   const { rows } = await pool.query(
     'select rejections, rejected_since_accepted from tds_webhook_rejections, tds_webhook_intake',
   );
   t.same(rows, [{ rejections: '2', rejected_since_accepted: '2' }]);
+});
+
+t.test('a rejection is written soon, also while all was well', async (t) => {
+  const { db, pool } = await testDatabase(t);
+  const counter = new RejectionCounter(db);
+  counter.accepted();
+  await counter.write();
+  counter.accepted();
+  counter.count({ cause: 'no_signature', path: '/a', bytes: null, sha256: null });
+  await waitFor('the row', async () => {
+    const { rows } = await pool.query(
+      'select rejected_since_accepted as n from tds_webhook_rejections, tds_webhook_intake',
+    );
+    return rows[0]?.n === '1';
+  });
 });
 
 t.test('the first rejection after a good delivery fires an alert, the next good one ends it', async (t) => {

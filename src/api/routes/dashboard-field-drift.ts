@@ -17,7 +17,7 @@ const Field = Type.Object({
 });
 
 const Query = Type.Object({
-  all: Type.Boolean({ default: false, description: 'Every field, also those that have not changed in 30 days.' }),
+  all: Type.Optional(Type.Boolean({ description: 'Every field, also those that have not changed in 30 days.' })),
 });
 
 /** Fields of records that appeared, vanished or became unreadable. */
@@ -26,6 +26,6 @@ export function fieldDriftRoutes(api: Api, { db }: Deps): void {
   const fields = Type.Array(Field, { description: `At most ${MAX_FIELDS}.` });
   const schema = { tags: ['dashboard'], summary, querystring: Query, response: { 200: fields } };
   api.get('/dashboard/field-drift', { config: { role: 'viewer' }, schema }, ({ query }) =>
-    readFieldDrift(db, query.all),
+    readFieldDrift(db, query.all === true),
   );
 }
