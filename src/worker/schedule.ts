@@ -45,12 +45,13 @@ export class Schedule {
       this.#task(FIELDS, 'looking at fields', () => sampleFields(db)),
       this.#task(PURGE, 'purging', async () => {
         await this.#keepHistory();
-        const purged = await exclusively(pool, 'purge', () => purge(pool, retentionDays, this.#stopped.signal));
+        const { signal } = this.#stopped;
+        const purged = await exclusively(pool, 'purge', async () => {
+          const workflows = await purgeWorkflows(db, retentionDays, signal);
+          await purgePulls(db, retentionDays, signal);
+          return { ...(await purge(pool, retentionDays, signal)), workflows };
+        });
         if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');
-        const workflowsPurged = await purgeWorkflows(db, retentionDays, this.#stopped.signal);
-        await purgePulls(db, retentionDays, this.#stopped.signal);
-        if (workflowsPurged > 0)
-          this.#log.info({ component: 'purge', workflows: workflowsPurged }, 'old workflows purged');
       }),
       ...this.#starts(syncChangedCron, SCHEDULED.syncChanged, db, workflows),
       ...this.#starts(reconcileCron, SCHEDULED.reconcile, db, workflows),

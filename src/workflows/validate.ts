@@ -51,8 +51,8 @@ function problemOf({ payload: schema }: WorkflowDefinition, payload: Record<stri
   const { organization_id: _, ...rest } = payload;
   const properties = (schema as { properties?: object }).properties ?? {};
   const checked = 'organization_id' in properties ? payload : rest;
-  const [error] = Value.Errors(schema, checked);
-  if (error) return describe(error, Object.keys(properties));
+  const errors = Value.Errors(schema, checked);
+  if (errors[0]) return describe(errors[0], errors, Object.keys(properties));
   const text = JSON.stringify(payload);
   if (text.length > MAX_PAYLOAD_BYTES) return `Send a smaller payload: at most ${MAX_PAYLOAD_BYTES} characters.`;
   // What jsonb cannot store; written as an escape, a backslash before it aside.
@@ -60,12 +60,17 @@ function problemOf({ payload: schema }: WorkflowDefinition, payload: Record<stri
   return undefined;
 }
 
-function describe({ keyword, params, message, instancePath }: Invalid, known: string[]): string {
+function describe({ keyword, message, instancePath }: Invalid, errors: Invalid[], known: string[]): string {
   const member = `payload${instancePath.replaceAll('/', '.')}`;
-  const { allowedValues } = params as { allowedValues?: unknown[] };
   // A member that the schema does not know meets the schema "false".
   if (keyword === 'boolean')
     return `Remove ${member}: the payload may have ${[...new Set(['organization_id', ...known])].join(', ')}.`;
-  if (keyword === 'enum') return `Correct ${member}: it must be one of ${allowedValues?.join(', ')}.`;
-  return `Correct ${member}: it ${message}.`;
+  const values = errors.filter((error) => error.instancePath === instancePath).flatMap(allowedValues);
+  return `Correct ${member}: it ${values.length > 0 ? `must be one of ${values.join(', ')}` : message}.`;
+}
+
+/** Of an enum, or of one of the constants of a union. */
+function allowedValues({ params }: Invalid): unknown[] {
+  const { allowedValues = [], allowedValue } = params as { allowedValues?: unknown[]; allowedValue?: unknown };
+  return allowedValue === undefined ? allowedValues : [allowedValue];
 }

@@ -25,7 +25,13 @@ const reconcile: WorkflowDefinition = {
     return withheld ? { name: 'ApplyDeletions', payload: { organization_id: '10', run: id } } : null;
   },
 };
-const apply = { ...pages('ApplyDeletions', 1), payload: Type.Object({ run: Type.String() }) };
+const apply = {
+  ...pages('ApplyDeletions', 1),
+  payload: Type.Object({
+    run: Type.String(),
+    order: Type.Optional(Type.Union([Type.Literal('old'), Type.Literal('new')])),
+  }),
+};
 const workflows = new Workflows([reconcile, apply, pages('SyncAll', 1)], ['10', '11']);
 const { api, db } = await testApi(t, { operators: OPERATORS, defaultOrganization: '10' }, workflows);
 
@@ -98,6 +104,12 @@ t.test('what cannot be started is refused with what to send instead', async (t) 
     ],
     [{ name: 'Reconcile', payload: { modules: ['incoice'] } }, 'invalid_payload', /payload\.modules\.0.*invoice, bill/],
     [{ name: 'Reconcile', payload: { modules: 'invoice' } }, 'invalid_payload', /payload\.modules: it must be array/],
+    [
+      { name: 'ApplyDeletions', payload: { run: 'x', order: 'any' } },
+      'invalid_payload',
+      /order: it must be one of old, new/,
+    ],
+    [{ name: 'ApplyDeletions' }, 'invalid_payload', /must have required properties run/],
     [{ name: 'Reconcile', payload: [] }, 'invalid_payload', /JSON object/],
     [{ name: 'Reconcile', payload: { organization_id: 10 } }, 'invalid_payload', /organization_id as a string/],
     [{ name: 'Reconcile', payload: { organization_id: '12' } }, 'unknown_organization', /connected: 10, 11/],
