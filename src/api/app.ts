@@ -1,5 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import { RejectionCounter } from '../monitor/rejections.ts';
 import { localUrl } from './base-path.ts';
 import { limitBodies } from './body-budget.ts';
 import type { Api, Deps } from './deps.ts';
@@ -16,13 +17,20 @@ import { describeApi, serveDocs } from './plugins/swagger.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { activityRoutes } from './routes/dashboard-activity.ts';
 import { alertRoutes } from './routes/dashboard-alerts.ts';
+import { changeRoutes } from './routes/dashboard-changes.ts';
 import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
 import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
 import { digestRoutes } from './routes/dashboard-digest.ts';
+import { errorRoutes } from './routes/dashboard-errors.ts';
 import { eventRoutes } from './routes/dashboard-events.ts';
+import { fieldDriftRoutes } from './routes/dashboard-field-drift.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
+import { rejectionRoutes } from './routes/dashboard-rejections.ts';
+import { storyRoutes } from './routes/dashboard-stories.ts';
 import { whoamiRoutes } from './routes/dashboard-whoami.ts';
+import { workflowDeedRoutes } from './routes/dashboard-workflow-deeds.ts';
+import { workflowRoutes } from './routes/dashboard-workflows.ts';
 import { healthRoutes } from './routes/health.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 
@@ -46,7 +54,10 @@ export async function buildApp(deps: Deps): Promise<Api> {
   await describeApi(api, config.basePath);
 
   healthRoutes(api, deps);
-  await webhookRoutes(api, deps);
+  const rejections = new RejectionCounter(deps.db);
+  api.addHook('onClose', () => rejections.write().catch(() => {}));
+  await webhookRoutes(api, deps, rejections);
+  rejectionRoutes(api, deps, rejections);
   metricsRoutes(api, deps);
   eventRoutes(api, deps);
   deadLetterRoutes(api, deps);
@@ -55,6 +66,12 @@ export async function buildApp(deps: Deps): Promise<Api> {
   activityRoutes(api, deps);
   deadLetterGroupRoutes(api, deps);
   findEventRoutes(api, deps);
+  workflowRoutes(api, deps);
+  workflowDeedRoutes(api, deps);
+  changeRoutes(api, deps);
+  errorRoutes(api, deps);
+  storyRoutes(api, deps);
+  fieldDriftRoutes(api, deps);
   whoamiRoutes(api, deps);
   await consoleRoutes(api, deps);
   await serveDocs(api, config.basePath);

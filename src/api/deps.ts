@@ -10,6 +10,7 @@ import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import type { Inbox } from '../inbox/store.ts';
 import type { Logger } from '../log.ts';
+import type { Workflows } from '../workflows/registry.ts';
 
 /** Everything the API needs from outside. The routes see nothing else: no environment, no globals. */
 export type Deps = {
@@ -18,6 +19,8 @@ export type Deps = {
   /** The operators' pool: its own connections, so that a flood of webhooks cannot lock operators out. */
   db: Database;
   inbox: Pick<Inbox, 'accept'>;
+  /** What operators can start; the workers run it. Default: nothing. */
+  workflows?: Workflows;
   /** What starts the processes again when they end; default: nothing does. */
   supervisor?: 'systemd' | 'npm start' | 'none';
 };

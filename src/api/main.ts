@@ -8,6 +8,7 @@ import { DatabaseWatch, probeOf } from '../monitor/notify/database-watch.ts';
 import { notifier } from '../monitor/notify/notifier.ts';
 import { OutageLog } from '../outage-log.ts';
 import { runProcess } from '../shutdown.ts';
+import { syncWorkflows } from '../sync/definitions.ts';
 import { inheritedSocket, notifySystemd, pingSystemd } from '../systemd.ts';
 import { buildApp, type Deps } from './app.ts';
 import { drain, listen } from './server.ts';
@@ -53,6 +54,7 @@ const api = await buildApp({
   config,
   log,
   db: operators.db,
+  workflows: syncWorkflows(operators.db, config),
   inbox: config.crashAt === 'before_ack' ? fatal(inbox) : inbox,
   // The launcher of `npm start` holds an IPC channel to its children; systemd sets NOTIFY_SOCKET (Type=notify).
   supervisor: process.connected ? 'npm start' : env.NOTIFY_SOCKET ? 'systemd' : 'none',

@@ -2,21 +2,38 @@ import cron, { type ScheduledTask } from 'node-cron';
 import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import { exclusively } from '../db/transaction.ts';
+import { setHistoryDays } from '../handlers/history-days.ts';
 import type { Logger } from '../log.ts';
 import { announceAlerts } from '../monitor/alerts/announce.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
 import { queueDigest } from '../monitor/digest/send.ts';
+import { sampleFields } from '../monitor/field-samples.ts';
 import { DeadMansSwitch } from '../monitor/notify/heartbeat.ts';
 import type { NotifyConfig } from '../monitor/notify/outgoing.ts';
+import { rollUpFailures } from '../queue/failures.ts';
 import { purge } from '../queue/purge.ts';
+import { purgePulls } from '../sync/purge.ts';
+import { purgeWorkflows } from '../workflows/purge.ts';
+import type { Workflows } from '../workflows/registry.ts';
+import { SCHEDULED, startScheduled } from '../workflows/scheduled.ts';
+import { shortOfCalls } from '../zoho/quota/quota-state.ts';
 import type { WorkerContext } from './context.ts';
 
 const ALERTS = '*/15 * * * * *';
+const ROLL_UP = '*/20 * * * * *';
+const FIELDS = '40 * * * * *';
 const PURGE = '17 3 * * *';
 
 export type ScheduleOptions = Pick<
   Config,
-  'failureRateMinEvents' | 'retentionDays' | 'alertThresholds' | 'digestCron' | 'heartbeatUrl'
+  | 'failureRateMinEvents'
+  | 'retentionDays'
+  | 'historyDays'
+  | 'syncChangedCron'
+  | 'reconcileCron'
+  | 'alertThresholds'
+  | 'digestCron'
+  | 'heartbeatUrl'
 > &
   NotifyConfig;
 
@@ -25,11 +42,14 @@ export class Schedule {
   readonly #log: Logger;
   readonly #stopped = new AbortController();
   readonly #tasks: ScheduledTask[];
+  readonly #keepHistory: () => Promise<void>;
 
-  constructor({ pool, log }: WorkerContext, db: Database, config: ScheduleOptions) {
-    const { failureRateMinEvents, retentionDays, alertThresholds, digestCron } = config;
+  constructor({ pool, log }: WorkerContext, db: Database, config: ScheduleOptions, workflows: Workflows) {
+    const { failureRateMinEvents, retentionDays, historyDays, alertThresholds } = config;
+    const { syncChangedCron, reconcileCron, digestCron } = config;
     const deadMansSwitch = new DeadMansSwitch(config, log);
     this.#log = log;
+    this.#keepHistory = () => setHistoryDays(db, historyDays);
     this.#tasks = [
       this.#task(ALERTS, 'evaluating alerts', async () => {
         const options = { failureRateMinEvents, alertThresholds, watchedSeconds: process.uptime() };
@@ -37,15 +57,26 @@ export class Schedule {
         announceAlerts(log, changes ?? []);
         await deadMansSwitch.evaluated();
       }),
+      this.#task(ROLL_UP, 'counting failures', () => rollUpFailures(db)),
+      this.#task(FIELDS, 'looking at fields', () => sampleFields(db)),
       this.#task(PURGE, 'purging', async () => {
-        const purged = await exclusively(pool, 'purge', () => purge(pool, retentionDays, this.#stopped.signal));
+        await this.#keepHistory();
+        const { signal } = this.#stopped;
+        const purged = await exclusively(pool, 'purge', async () => {
+          const workflows = await purgeWorkflows(db, retentionDays, signal);
+          await purgePulls(db, retentionDays, signal);
+          return { ...(await purge(pool, retentionDays, signal)), workflows };
+        });
         if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');
       }),
+      ...this.#starts(syncChangedCron, SCHEDULED.syncChanged, db, workflows),
+      ...this.#starts(reconcileCron, SCHEDULED.reconcile, db, workflows),
     ];
     if (digestCron) this.#tasks.push(this.#task(digestCron, 'the digest', () => queueDigest(db)));
   }
 
   async start(): Promise<void> {
+    await this.#guarded('setting the days of history', this.#keepHistory)();
     await Promise.all(this.#tasks.map((task) => task.start()));
   }
 
@@ -54,11 +85,28 @@ export class Schedule {
     await Promise.all(this.#tasks.map((task) => task.destroy()));
   }
 
+  /** The task that starts a workflow by the clock; none when it is switched off. */
+  #starts(expression: string | null, name: string, db: Database, workflows: Workflows): ScheduledTask[] {
+    if (expression === null) return [];
+    const start = async () => {
+      const short = await shortOfCalls(db);
+      for (const { organizationId, outcome, id } of await startScheduled(db, workflows, name, (of) => short.has(of))) {
+        const line = { component: 'schedule', workflow_name: name, organization_id: organizationId, workflow_id: id };
+        if (outcome === 'started') this.#log.info(line, 'workflow started by the schedule');
+        else this.#log.debug({ ...line, outcome }, 'workflow not started by the schedule');
+      }
+    };
+    return [this.#task(expression, `starting ${name}`, start)];
+  }
+
   #task(expression: string, name: string, work: () => Promise<void>): ScheduledTask {
-    const guarded = () =>
+    return cron.createTask(expression, this.#guarded(name, work), { name, noOverlap: true, timezone: 'UTC' });
+  }
+
+  #guarded(name: string, work: () => Promise<void>): () => Promise<void> {
+    return () =>
       work().catch((error: unknown) =>
         this.#log.warn({ component: 'schedule', task: name, error }, 'scheduled work failed'),
       );
-    return cron.createTask(expression, guarded, { name, noOverlap: true, timezone: 'UTC' });
   }
 }

@@ -25,6 +25,13 @@ export const CALM: Facts = {
   zohoFailuresInARow: 0,
   circuitTrips: 0,
   paused: 0,
+  rejectedSinceAccepted: 0,
+  driftingFields: 0,
+  workflowsWithoutProgress: 0,
+  failedForGood: [],
+  failedForNow: [],
+  withheldDeletions: 0,
+  differingModules: 0,
 };
 
 /** The rules that fire once their conditions have held for as long as they ask. */

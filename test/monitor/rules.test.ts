@@ -49,6 +49,13 @@ const CASES: [fact: Partial<Facts>, title: string | null, severity?: string][] =
   [{ zohoFailuresInARow: 3 }, 'Zoho Books API Not Answering', 'warning'],
   [{ circuitTrips: 50 }, null],
   [{ circuitTrips: 51 }, 'Circuit Tripped Often', 'warning'],
+  [{ rejectedSinceAccepted: 1 }, 'Webhooks Rejected', 'warning'],
+  [{ driftingFields: 1 }, 'Fields Have Changed', 'info'],
+  [{ workflowsWithoutProgress: 1 }, 'Workflow Without Progress', 'warning'],
+  [{ failedForGood: tagged(1) }, 'Workflow Failed For Good', 'critical'],
+  [{ failedForNow: tagged(1) }, 'Workflow Failed', 'warning'],
+  [{ withheldDeletions: 1 }, 'Deletions Withheld', 'critical'],
+  [{ differingModules: 1 }, 'Mirror Differs From Zoho', 'warning'],
 ];
 
 for (const [fact, title, severity] of CASES) {

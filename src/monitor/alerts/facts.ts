@@ -1,7 +1,10 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../../db/database.ts';
 import { oldestPendingAgeSeconds } from '../../queue/inspect.ts';
+import { driftingFields } from '../field-drift.ts';
+import { readPullFacts } from './pull-facts.ts';
 import { type Facts, type Labelled, RULES } from './rules.ts';
+import { readWorkflowFacts } from './workflow-facts.ts';
 
 export type FactsOptions = {
   /** With fewer events in the hour (FAILURE_RATE_MIN_EVENTS) a failure is no evidence of a failure rate. */
@@ -37,7 +40,10 @@ export async function readFacts(db: Database, options: FactsOptions): Promise<Fa
   const [q, r, l, z] = [queue[0], rates[0], latency[0], zoho[0]];
   if (!q || !r || !l || !z) throw new Error('a statement of one row answered none');
   const oldestPending = await oldestPendingAgeSeconds(db);
-  return { ...q, ...r, ...l, ...z, ...(await letterFacts(db)), oldestPending, lastingBacklog: q.pending };
+  return {
+    ...{ ...q, ...r, ...l, ...z, ...(await letterFacts(db)), oldestPending, lastingBacklog: q.pending },
+    ...{ ...(await deliveryFacts(db)), ...(await readWorkflowFacts(db)), ...(await readPullFacts(db)) },
+  };
 }
 
 /** One statement: what the rules that the API always judges look at, and the queue's numbers. The rest is unknown. */
@@ -144,6 +150,16 @@ const zohoFacts = (at: At): Some<'zohoFailurePercent' | 'zohoFailuresInARow' | '
       where trips > 0 and bucket > ${at} - interval '1 day' and bucket <= ${at}) as "circuitTrips",
     (select coalesce(max(failures), 0)::float8 from tds_zoho_quota) as "zohoFailuresInARow"
   from recent`;
+
+async function deliveryFacts(db: Database): Promise<Pick<Facts, 'rejectedSinceAccepted' | 'driftingFields'>> {
+  const { rows } = await sql<Pick<Facts, 'rejectedSinceAccepted' | 'driftingFields'>>`
+    select (select rejected_since_accepted::float8 from tds_webhook_intake where last_accepted_at is not null)
+        as "rejectedSinceAccepted",
+      (select count(*)::float8 from (${driftingFields(sql`now() - interval '24 hours'`)}) f) as "driftingFields"`.execute(
+    db,
+  );
+  return rows[0] ?? { rejectedSinceAccepted: null, driftingFields: null };
+}
 
 const REJECTED = ['ValidationError', 'ConflictError'];
 const OTHER_SIDE = ['InternalServerError', 'ServiceUnavailableError'];

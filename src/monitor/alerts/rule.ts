@@ -52,6 +52,20 @@ export type Facts = {
   circuitTrips: Fact;
   /** Seconds since processing was paused; 0 while it is not. */
   paused: Fact;
+  /** Webhook deliveries rejected since the last accepted one; null while none has ever been accepted. */
+  rejectedSinceAccepted: Fact;
+  /** Fields that appeared, vanished or became unreadable in the last 24 hours. */
+  driftingFields: Fact;
+  /** Workflows that should be getting on and have finished no activity for a long time. */
+  workflowsWithoutProgress: Fact;
+  /** Failed workflows that nobody has dealt with and no retry cures, by error tag. */
+  failedForGood: Labelled | null;
+  /** Failed workflows that nobody has dealt with and that another attempt may cure, by error tag. */
+  failedForNow: Labelled | null;
+  /** Deletions that wait for an operator's approval. */
+  withheldDeletions: Fact;
+  /** Modules whose last reconciliation did not end in agreement. */
+  differingModules: Fact;
 };
 
 export type Severity = 'critical' | 'warning' | 'info';

@@ -1,15 +1,24 @@
 /** The one table of rules. A new rule is one entry in a file of rules/, one fact, and one section of docs/runbook.md. */
 import type { Labels } from '../../db/schema.ts';
 import type { Facts, Rule } from './rule.ts';
+import { DELIVERY_RULES } from './rules/deliveries.ts';
 import { FAILURE_RULES } from './rules/failures.ts';
 import { QUEUE_RULES } from './rules/queue.ts';
 import { SERVICE_RULES } from './rules/services.ts';
+import { WORKFLOW_RULES } from './rules/workflows.ts';
 import { ZOHO_RULES } from './rules/zoho.ts';
 
 export { type Facts, isSeverer, type Labelled, type Rule, type Severity } from './rule.ts';
 
 /** Within a condition the severest stands first. Those of the operations guide lead: they do so in every list, too. */
-export const RULES: readonly Rule[] = [...QUEUE_RULES, ...FAILURE_RULES, ...SERVICE_RULES, ...ZOHO_RULES];
+export const RULES: readonly Rule[] = [
+  ...QUEUE_RULES,
+  ...FAILURE_RULES,
+  ...SERVICE_RULES,
+  ...ZOHO_RULES,
+  ...DELIVERY_RULES,
+  ...WORKFLOW_RULES,
+];
 
 /** The one that is judged without the database, by the process that misses it; see database-watch.ts. */
 export const DATABASE_AWAY = {
