@@ -9,13 +9,8 @@ t.test('a worker that starts tells the database how long history is kept', async
   const { db, pool } = await testDatabase(t);
   const context = { pool, log: silentLog } as WorkerContext;
   const days = { failureRateMinEvents: 20, retentionDays: 30, historyDays: 7 };
-  const notifying = { ...loadConfig({}), syncChangedCron: null, reconcileCron: null, digestCron: null };
-  const schedule = new Schedule(
-    context,
-    db,
-    { ...days, syncChangedCron: null, reconcileCron: null },
-    new Workflows([]),
-  );
+  const silent = { ...loadConfig({}), syncChangedCron: null, reconcileCron: null, digestCron: undefined };
+  const schedule = new Schedule(context, db, { ...silent, ...days }, new Workflows([]));
   await schedule.start();
   await schedule.stop();
   t.same((await pool.query('select days from books_history_days')).rows, [{ days: 7 }]);
