@@ -13,6 +13,7 @@ import { logRequests } from './plugins/request-log.ts';
 import { watchRoutes } from './plugins/route-table.ts';
 import { answerSocketErrors } from './plugins/socket-errors.ts';
 import { describeApi, serveDocs } from './plugins/swagger.ts';
+import { adminEventRoutes } from './routes/admin-events.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { activityRoutes } from './routes/dashboard-activity.ts';
 import { alertRoutes } from './routes/dashboard-alerts.ts';
@@ -21,8 +22,10 @@ import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
 import { eventRoutes } from './routes/dashboard-events.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
+import { queueRoutes } from './routes/dashboard-queue.ts';
 import { whoamiRoutes } from './routes/dashboard-whoami.ts';
 import { healthRoutes } from './routes/health.ts';
+import { jobRoutes } from './routes/jobs.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 
 export type { Api, Deps } from './deps.ts';
@@ -54,6 +57,9 @@ export async function buildApp(deps: Deps): Promise<Api> {
   deadLetterGroupRoutes(api, deps);
   findEventRoutes(api, deps);
   whoamiRoutes(api, deps);
+  queueRoutes(api, deps);
+  jobRoutes(api, deps);
+  adminEventRoutes(api, deps);
   await consoleRoutes(api, deps);
   await serveDocs(api, config.basePath);
   return api;

@@ -51,6 +51,7 @@ const api = await buildApp({
   config,
   log,
   db: operators.db,
+  pool: operators.pool,
   inbox: config.crashAt === 'before_ack' ? fatal(inbox) : inbox,
   // The launcher of `npm start` holds an IPC channel to its children; systemd sets NOTIFY_SOCKET (Type=notify).
   supervisor: process.connected ? 'npm start' : env.NOTIFY_SOCKET ? 'systemd' : 'none',

@@ -80,8 +80,11 @@ export const SETTINGS = {
   drainSeconds: setting('DRAIN_SECONDS', value.seconds(0, 3600), 25),
   retentionDays: setting('RETENTION_DAYS', value.integer(1, 3650), 30),
   handlersDir: optional('HANDLERS_DIR', value.text),
+  startPaused: setting('TDS_START_PAUSED', value.oneOf('0', '1'), '0'),
   queueDriver: setting('QUEUE_DRIVER', value.oneOf('postgres', 'bullmq'), 'postgres'),
   redisUrl: optional('REDIS_URL', value.redisUrl, { secret: true }),
+  tdsUrl: optional('TDS_URL', value.text),
+  tdsToken: optional('TDS_TOKEN', value.text, SECRET),
   crashAt: optional('TDS_CRASH_AT', value.oneOf(...CRASH_POINTS)),
 };
 

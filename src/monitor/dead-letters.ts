@@ -44,7 +44,7 @@ const asJson: RawBuilder<string> = sql`json_build_object('id', id, 'original_que
   'event_type', event_type, 'entity_id', entity_id, 'payload', payload, 'attempt_count', attempt_count,
   'last_error', ${shortError('last_error')}, 'moved_to_dlq_at', ${rfc3339('moved_to_dlq_at')},
   'retry_count', retry_count, 'last_retry_at', ${rfc3339('last_retry_at')}, 'error_tag', error_tag, 'kind', kind,
-  'organization_id', organization_id, 'event_id', id,
+  'organization_id', organization_id, 'event_id', id, 'quarantined_by', quarantined_by,
   'raw_body_base64', translate(encode(raw_body, 'base64'), E'\n', ''))::text`;
 
 function rfc3339(column: string): RawBuilder<string> {

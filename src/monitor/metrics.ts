@@ -1,12 +1,13 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/database.ts';
 import { oldestPendingAgeSeconds, queueStats } from '../queue/inspect.ts';
+import { pauseState } from '../queue/pause.ts';
 import { firingAlerts } from './alerts/firing.ts';
 import { readWorkers } from './workers.ts';
 
 /** GET /dashboard/metrics: the keys of the operations guide, all present even when there is nothing to count. */
 export async function readMetrics(db: Database) {
-  const [{ total: _total, ...by_status }, oldest, last_hour, workers, table_sizes, active_connections, alerts] =
+  const [{ total: _total, ...by_status }, oldest, last_hour, workers, table_sizes, active_connections, alerts, pause] =
     await Promise.all([
       queueStats(db),
       oldestPendingAgeSeconds(db),
@@ -15,10 +16,11 @@ export async function readMetrics(db: Database) {
       tableSizes(db),
       activeConnections(db),
       firingAlerts(db),
+      pauseState(db),
     ]);
   return {
     timestamp: new Date().toISOString(),
-    queue: { by_status, oldest_pending_age_seconds: oldest, dead_letter_count: by_status.dead_letter },
+    queue: { by_status, oldest_pending_age_seconds: oldest, dead_letter_count: by_status.dead_letter, pause },
     processing: { last_hour },
     workers,
     database: { table_sizes, active_connections },

@@ -7,6 +7,7 @@ import { Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
 import { OutageLog } from '../outage-log.ts';
 import { createDispatcher, dispatchByPostgres } from '../queue/dispatch.ts';
+import { pause } from '../queue/pause.ts';
 import { sessionsOf } from '../queue/rescue.ts';
 import type { Part } from '../shutdown.ts';
 import type { CrashPoint, WorkerContext } from './context.ts';
@@ -40,6 +41,8 @@ export async function createWorker(config: WorkerConfig, log: Logger): Promise<P
     async start() {
       await dog.start?.();
       await heartbeat.start();
+      if (config.startPaused === '1')
+        await pause(queue, 'TDS_START_PAUSED', 'a worker started with TDS_START_PAUSED=1');
       loop.start();
       sweep.start();
       await schedule.start();

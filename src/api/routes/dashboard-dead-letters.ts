@@ -7,7 +7,7 @@ import { decodeCursor } from '../cursor.ts';
 import type { Api, Deps } from '../deps.ts';
 import { pageHeaders } from '../page-headers.ts';
 import { actorOf } from '../plugins/auth.ts';
-import { notFound, Problem } from '../problem.ts';
+import { inQuarantine, notFound, Problem } from '../problem.ts';
 import { IdParams, Nullable, Page, Time, Uuid } from '../schemas.ts';
 
 const DeadLetters = Type.Array(
@@ -26,6 +26,7 @@ const DeadLetters = Type.Array(
     kind: Type.Union([Type.Literal('failed'), Type.Literal('quarantined')]),
     organization_id: Type.String(),
     event_id: Uuid,
+    quarantined_by: Nullable(Type.String({ description: 'Who took it out of the queue: release it to let it run.' })),
     raw_body_base64: Nullable(Type.String({ description: 'The bytes as received, of a quarantined delivery.' })),
   }),
 );
@@ -78,6 +79,7 @@ function retryRoute(api: Api, { db, config }: Deps): void {
     });
     if (result.outcome === 'not_found') throw notFound('dead letter', 'Open ones are listed at dashboard/dead-letter.');
     if (result.outcome === 'conflict') throw notRetryable();
+    if (result.outcome === 'quarantined') throw inQuarantine();
     return {
       success: true as const,
       message: 'Event moved from DLQ to processing queue' as const,
