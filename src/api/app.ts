@@ -23,6 +23,7 @@ import { eventRoutes } from './routes/dashboard-events.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
 import { queueRoutes } from './routes/dashboard-queue.ts';
+import { retryRunRoutes } from './routes/dashboard-retry-runs.ts';
 import { whoamiRoutes } from './routes/dashboard-whoami.ts';
 import { healthRoutes } from './routes/health.ts';
 import { jobRoutes } from './routes/jobs.ts';
@@ -57,6 +58,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   deadLetterGroupRoutes(api, deps);
   findEventRoutes(api, deps);
   whoamiRoutes(api, deps);
+  retryRunRoutes(api, deps);
   queueRoutes(api, deps);
   jobRoutes(api, deps);
   adminEventRoutes(api, deps);
