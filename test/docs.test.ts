@@ -71,8 +71,8 @@ t.test('the table of alerts has every rule with its threshold', async (t) => {
   );
 });
 
-/** Settings of systemd's, of Node's and of an example. */
-const OTHERS = new Set(['SHIPPING_URL', 'NODE_COMPILE_CACHE']);
+/** Settings of systemd's, of Node's, of terminals and of an example. */
+const OTHERS = new Set(['NO_COLOR', 'SHIPPING_URL', 'NODE_COMPILE_CACHE']);
 
 t.test('every setting that is named exists', async (t) => {
   const known = new Set(Object.values(SETTINGS).map((setting) => setting.env as string));

@@ -40,6 +40,13 @@ export async function openDeadLetters(
   };
 }
 
+/** The JSON of an open dead letter; undefined when there is none of this id. */
+export async function openDeadLetter(db: Database, id: string): Promise<string | undefined> {
+  const { rows } = await sql<{ row: string }>`
+    select ${asJson} as row from tds_dead_letter_queue where id = ${id} and resolved_at is null`.execute(db);
+  return rows[0]?.row;
+}
+
 const asJson: RawBuilder<string> = sql`json_build_object('id', id, 'original_queue_id', original_queue_id,
   'event_type', event_type, 'entity_id', entity_id, 'payload', payload, 'attempt_count', attempt_count,
   'last_error', ${shortError('last_error')}, 'moved_to_dlq_at', ${rfc3339('moved_to_dlq_at')},
