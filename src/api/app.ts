@@ -21,6 +21,7 @@ import { auditRoutes } from './routes/dashboard-audit.ts';
 import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
 import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
 import { eventRoutes } from './routes/dashboard-events.ts';
+import { exportRoutes } from './routes/dashboard-export.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
 import { queueRoutes } from './routes/dashboard-queue.ts';
@@ -65,6 +66,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   jobRoutes(api, deps);
   workerRoutes(api, deps);
   auditRoutes(api, deps);
+  exportRoutes(api, deps);
   adminEventRoutes(api, deps);
   await consoleRoutes(api, deps);
   await serveDocs(api, config.basePath);

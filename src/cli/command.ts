@@ -26,6 +26,8 @@ export type Result = {
   columns?: string[];
   /** Printed in place of a table. */
   text?: string;
+  /** Has printed what there is to print. */
+  silent?: boolean;
   exitCode?: number;
 };
 

@@ -4,6 +4,7 @@ import type { Format, Io, Result } from './command.ts';
 
 /** Prints a result on stdout in the format that was asked for. */
 export async function print(io: Io, format: Format, result: Result): Promise<void> {
+  if (result.silent) return;
   if (format === 'table' && result.text !== undefined) return io.out(result.text);
   if (format === 'json') return io.out(`${JSON.stringify(result.data, null, 2)}\n`);
   const rows = rowsOf(result);

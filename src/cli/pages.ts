@@ -1,4 +1,4 @@
-import { parseLossless } from './lossless.ts';
+import { parseLossless } from '../lossless.ts';
 import type { Query, Transport } from './transport.ts';
 
 const PAGE = 200;

@@ -4,6 +4,7 @@ import { type Command, type Context, type Format, type Io, type Options, UsageEr
 import { checkCommand } from './commands/check.ts';
 import { dlqCommands } from './commands/dlq.ts';
 import { eventCommands } from './commands/events.ts';
+import { exportCommand } from './commands/export.ts';
 import { installationCommands } from './commands/installation.ts';
 import { operatorCommands } from './commands/operators.ts';
 import { queueCommands } from './commands/queue.ts';
@@ -26,6 +27,7 @@ export const COMMANDS: Command[] = [
   ...dlqCommands,
   ...queueCommands,
   ...operatorCommands,
+  exportCommand,
   ...installationCommands,
   completionCommand(() => COMMANDS),
 ];

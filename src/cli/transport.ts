@@ -1,4 +1,4 @@
-import { parseLossless } from './lossless.ts';
+import { parseLossless } from '../lossless.ts';
 
 export type Method = 'GET' | 'POST';
 export type Answer = { status: number; headers: Headers; text: string };

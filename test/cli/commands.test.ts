@@ -1,5 +1,7 @@
 /** Every command: its help, its answer as JSON, a wrong argument, and the same result over both transports. */
 import { randomUUID } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
 import t, { type Test } from 'tap';
 import { Value } from 'typebox/value';
 import type { Io } from '../../src/cli/command.ts';
@@ -91,6 +93,7 @@ const LINES: Record<string, Line> = {
   'alerts ack': { words: 'alerts ack <alert>', route: 'post /dashboard/alerts/{id}/acknowledge' },
   'workers list': { words: 'workers list', route: 'get /dashboard/workers' },
   'audit list': { words: 'audit list --since 7d --limit 5', route: 'get /dashboard/audit' },
+  export: { words: 'export dead_letters --format json' },
   'migrate status': { words: 'migrate status' },
   'migrate up': { words: 'migrate up --yes' },
   'config show': { words: 'config show' },
@@ -270,6 +273,20 @@ t.test('numbers keep every digit, and what comes from outside cannot move the cu
   const table = await tds(['dlq', 'list']);
   t.notMatch(table.out, '\u001b[2J');
   t.match(await tds(['dlq', 'list', '-o', 'csv']), { out: /^id,event_type.*\r\n/ });
+});
+
+t.test('an export goes to a file of this account alone', async (t) => {
+  const out = path.join(t.testdir(), 'failed.csv');
+  for (const config of [HTTP, LOCAL]) {
+    const ran = await tds(['export', '--failed-only', '--out', out, '-o', 'json'], config);
+    t.equal(ran.code, 0, ran.err);
+    t.match(JSON.parse(ran.out), { what: 'failed', bytes: statSync(out).size });
+    t.match(readFileSync(out, 'utf8'), /^id,event_type,/);
+    t.equal(statSync(out).mode & 0o777, 0o600);
+  }
+  t.match(await tds(['export', '--out', '-']), { code: 0, out: /^id,event_type,/ });
+  t.match(await tds(['export', 'users']), { code: 2, err: /cannot be exported/ });
+  t.match(await tds(['export', '--unmask'], { ...HTTP, tdsToken: 'viewer-token' }), { code: 1, err: /role admin/ });
 });
 
 t.test('--watch repeats until it is ended', async (t) => {

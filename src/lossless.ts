@@ -1,5 +1,5 @@
 /** JSON.rawJSON and a reviver's `source`: ECMAScript proposal json-parse-with-source, in Node from 22 on. */
-type Json = typeof JSON & { rawJSON(text: string): unknown };
+type Json = typeof JSON & { rawJSON(text: string): unknown; isRawJSON(value: unknown): boolean };
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
 
 /** Parses JSON so that JSON.stringify writes every number as it was: ids and amounts have more digits than a double. */
@@ -9,4 +9,9 @@ export function parseLossless(text: string): unknown {
       ? (JSON as Json).rawJSON(source)
       : value;
   return JSON.parse(text, keep as Parameters<typeof JSON.parse>[1]);
+}
+
+/** Whether a value of parseLossless is a number, of whatever length. */
+export function isNumber(value: unknown): boolean {
+  return typeof value === 'number' || (JSON as Json).isRawJSON(value);
 }
