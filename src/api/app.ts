@@ -20,6 +20,7 @@ import { alertRoutes } from './routes/dashboard-alerts.ts';
 import { auditRoutes } from './routes/dashboard-audit.ts';
 import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
 import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
+import { doctorRoutes } from './routes/dashboard-doctor.ts';
 import { eventRoutes } from './routes/dashboard-events.ts';
 import { exportRoutes } from './routes/dashboard-export.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
@@ -67,6 +68,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   workerRoutes(api, deps);
   auditRoutes(api, deps);
   exportRoutes(api, deps);
+  doctorRoutes(api, deps);
   adminEventRoutes(api, deps);
   await consoleRoutes(api, deps);
   await serveDocs(api, config.basePath);

@@ -3,6 +3,7 @@ import { VERSION } from '../version.ts';
 import { type Command, type Context, type Format, type Io, type Options, UsageError } from './command.ts';
 import { checkCommand } from './commands/check.ts';
 import { dlqCommands } from './commands/dlq.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { eventCommands } from './commands/events.ts';
 import { exportCommand } from './commands/export.ts';
 import { installationCommands } from './commands/installation.ts';
@@ -23,6 +24,7 @@ const FORMATS: Format[] = ['table', 'json', 'jsonl', 'csv'];
 export const COMMANDS: Command[] = [
   statusCommand,
   checkCommand,
+  doctorCommand,
   ...eventCommands,
   ...dlqCommands,
   ...queueCommands,
@@ -49,7 +51,7 @@ const INTRODUCTION = `Operates TDS Core. Data goes to stdout, words to stderr.
 It talks to the API at TDS_URL with the token TDS_TOKEN. Without TDS_URL it works on the database of DATABASE_URL, and
 without that one it talks to the API of this machine.
 
-Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 78 a setting cannot be used; tds check has those of Nagios.`;
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 78 a setting cannot be used; tds check has those of Nagios, and tds\ndoctor 1 for warnings and 2 for what is critical.`;
 
 /** Runs one command line, the words after `tds`, and returns its exit code. Never throws. */
 export async function run(io: Io, words: string[]): Promise<number> {

@@ -65,6 +65,7 @@ type Line = { words: string; route?: string; code?: number };
 const LINES: Record<string, Line> = {
   status: { words: 'status', route: 'get /dashboard/metrics' },
   check: { words: 'check' },
+  doctor: { words: 'doctor', route: 'get /dashboard/doctor', code: 1 },
   'events list': { words: 'events list --status failed --since 2h', route: 'get /dashboard/recent-events' },
   'events show': { words: 'events show <waiting>' },
   'events replay': { words: 'events replay <dead> --reason fixed', route: 'post /api/admin/events/{id}/replay' },
