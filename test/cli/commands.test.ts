@@ -1,6 +1,6 @@
 /** Every command: its help, its answer as JSON, a wrong argument, and the same result over both transports. */
 import { randomUUID } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { Value } from 'typebox/value';
@@ -299,4 +299,20 @@ t.test('--watch repeats until it is ended', async (t) => {
   };
   const { out } = await tds(['queue', 'stats', '--watch', '5', '-o', 'jsonl'], HTTP, { sleep });
   t.equal(out.trim().split('\n').length, 3);
+});
+
+t.test('every command of the documents is one', async (t) => {
+  const root = path.join(import.meta.dirname, '../..');
+  const documents = ['DEPLOYMENT.md', ...readdirSync(path.join(root, 'docs')).map((name) => `docs/${name}`)];
+  const texts = documents.map((name) => readFileSync(path.join(root, name), 'utf8'));
+  const examples = COMMANDS.flatMap(({ examples }) => examples);
+  const lines = [...texts.flatMap((text) => text.match(/^tds .*$/gm) ?? []), ...examples];
+  t.ok(lines.length > 60);
+  const yes = { tty: { in: true, out: true, err: true }, ask: async () => true };
+  for (const line of lines.filter((line) => line.startsWith('tds ') && !/completion|migrate|config/.test(line))) {
+    const command = line.replace(/^tds /, '').replace(/ (\||>|\|\|) .*$/, '');
+    const words = [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c ?? '');
+    const { code, err } = await tds([...words, '--url', nobody], HTTP, yes);
+    t.match(err + (words[0] === 'check' ? 'No answer' : ''), /No answer/, `${line}: ${code}`);
+  }
 });
