@@ -8,6 +8,7 @@ import { announceAlerts } from '../monitor/alerts/announce.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
 import { purge } from '../queue/purge.ts';
 import { advanceRetryRuns } from '../queue/retry-runs/advance.ts';
+import { purgeRetryRuns } from '../queue/retry-runs/purge.ts';
 import type { WorkerContext } from './context.ts';
 
 const ALERTS = '*/15 * * * * *';
@@ -37,6 +38,7 @@ export class Schedule {
       ),
       this.#task(PURGE, 'purging', async () => {
         const purged = await exclusively(pool, 'purge', () => purge(pool, retentionDays, this.#stopped.signal));
+        if (purged) await purgeRetryRuns(pool, retentionDays, this.#stopped.signal);
         if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');
       }),
     ];

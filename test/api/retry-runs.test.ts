@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import t from 'tap';
 import { parseAgain } from '../../src/inbox/retry.ts';
 import { advanceRetryRuns } from '../../src/queue/retry-runs/advance.ts';
+import { purgeRetryRuns } from '../../src/queue/retry-runs/purge.ts';
 import { arrive, Claimer } from '../queue/engine.ts';
 import { as, OPERATORS, testApi } from './client.ts';
 
@@ -132,4 +133,19 @@ t.test('pause, resume and cancel; what has ended stays ended', async (t) => {
   for (const what of ['pause', 'resume', 'cancel']) t.match(await control(what), { status: 409, code: 'not_possible' });
   t.match((await post(`/dashboard/dead-letter/retries/${UNKNOWN}/pause`)).json(), { status: 404 });
   t.match(await get('/dashboard/dead-letter/retries'), [{ id, status: 'cancelled' }]);
+});
+
+t.test('runs that ended long ago are purged with their snapshots', async (t) => {
+  const ids = await dead(Array.from({ length: 1001 }, (_, n) => String(n)));
+  for (const status of ['completed', 'stopped'])
+    await pool.query(
+      `with run as (insert into tds_retry_runs (created_by, selection, status, rate_per_second, max_failure_percent, total, ended_at)
+         values ('ann', '{}', $1, 1, 20, 1001, now() - case when $1 = 'stopped' then interval '1 day' else interval '40 days' end) returning id)
+       insert into tds_retry_run_events (run_id, event_id, place) select run.id, n.id, n.place from run, unnest($2::uuid[]) with ordinality n (id, place)`,
+      [status, ids],
+    );
+  await start({ ids: ids.slice(0, 1) });
+  t.equal(await purgeRetryRuns(pool, 30), 1);
+  const { rows } = await pool.query('select status from tds_retry_runs order by status');
+  t.same(rows, [{ status: 'running' }, { status: 'stopped' }]);
 });
