@@ -12,7 +12,7 @@ import { attempt, chain, read, text } from './errors/read.ts';
 import { type ErrorTag, isPermanentByDefault, TaggedError, type Verdict } from './errors/tagged.ts';
 
 export { describeThrown } from './errors/describe.ts';
-export type { ErrorCause, ErrorDetail } from './errors/detail.ts';
+export { type ErrorCause, type ErrorDetail, topFrame } from './errors/detail.ts';
 export {
   blamesTheRow,
   isContention,
@@ -22,6 +22,7 @@ export {
   isServerUnableToWrite,
   isStatementTimeout,
 } from './errors/postgres.ts';
+export { personalValues, redact, redactDetail } from './errors/redact.ts';
 export { sanitizeText } from './errors/text.ts';
 export { type ErrorTag, TaggedError };
 

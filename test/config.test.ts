@@ -30,6 +30,7 @@ t.test('an empty environment gives the documented defaults', async (t) => {
     retryMaxSeconds: 900,
     leaseSeconds: 30,
     retentionDays: 30,
+    historyDays: 90,
     dataDir: '.tds',
     queueDriver: 'postgres',
     webhookSecrets: [],

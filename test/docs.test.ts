@@ -110,9 +110,10 @@ function anchors(file: string): string[] {
 
 t.test("the analyst's statements run", async (t) => {
   const { db } = await testDatabase(t);
-  const [queries = '', index = ''] = codes(read('docs/analyst.md'), 'sql');
+  const blocks = codes(read('docs/analyst.md'), 'sql');
+  const [index = '', queries] = [blocks.at(-1), blocks.slice(0, -1).join('\n')];
   const statements = queries.split(';').map((text) => text.trim());
-  t.equal(statements.filter((text) => text !== '').length, 3);
+  t.equal(statements.filter((text) => text !== '').length, 5);
   for (const query of statements.filter((text) => text !== '')) t.same((await sql.raw(query).execute(db)).rows, []);
   await sql.raw(index).execute(db);
   const plan = await db.transaction().execute(async (trx) => {

@@ -14,7 +14,11 @@ const { checkSync } = await import('recheck');
 
 type Found = { file: string; line: number; source: string; flags: string };
 
-const TIMEOUT_MS = 30_000;
+/**
+ * What the automaton cannot judge (look-behind) is fuzzed. By default a match that takes long on the clock counts as an
+ * attack, so that a busy machine finds faults where there are none: without these limits only steps count.
+ */
+const BY_STEPS = { timeout: null, attackTimeout: null, incubationTimeout: null, randomSeed: 1 };
 
 async function main(): Promise<void> {
   const found: Found[] = [];
@@ -42,7 +46,7 @@ function isPattern(value: unknown): value is { pattern: string; flags: string } 
 }
 
 function faultOf({ file, line, source, flags }: Found): string[] {
-  const verdict = checkSync(source, flags, { timeout: TIMEOUT_MS });
+  const verdict = checkSync(source, flags, BY_STEPS);
   if (verdict.status === 'safe') return [];
   const attack = verdict.status === 'vulnerable' ? `, such as on ${verdict.attack.pattern.slice(0, 200)}` : '';
   return [

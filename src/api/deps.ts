@@ -11,6 +11,7 @@ import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import type { Inbox } from '../inbox/store.ts';
 import type { Logger } from '../log.ts';
+import type { Workflows } from '../workflows/registry.ts';
 
 /** Everything the API needs from outside. The routes see nothing else: no environment, no globals. */
 export type Deps = {
@@ -21,6 +22,8 @@ export type Deps = {
   /** The same pool as `db`, for what runs in many transactions of its own. */
   pool: Pool;
   inbox: Pick<Inbox, 'accept'>;
+  /** What operators can start; the workers run it. Default: nothing. */
+  workflows?: Workflows;
   /** What starts the processes again when they end; default: nothing does. */
   supervisor?: 'systemd' | 'npm start' | 'none';
 };

@@ -6,6 +6,7 @@ import { createLogger, exitOnFatalErrors } from '../log.ts';
 import { alertsWithoutWorker } from '../monitor/alerts/stand-in.ts';
 import { OutageLog } from '../outage-log.ts';
 import { runProcess } from '../shutdown.ts';
+import { syncWorkflows } from '../sync/definitions.ts';
 import { inheritedSocket, notifySystemd, pingSystemd } from '../systemd.ts';
 import { buildApp, type Deps } from './app.ts';
 import { drain, listen } from './server.ts';
@@ -52,6 +53,7 @@ const api = await buildApp({
   log,
   db: operators.db,
   pool: operators.pool,
+  workflows: syncWorkflows(operators.db, config),
   inbox: config.crashAt === 'before_ack' ? fatal(inbox) : inbox,
   // The launcher of `npm start` holds an IPC channel to its children; systemd sets NOTIFY_SOCKET (Type=notify).
   supervisor: process.connected ? 'npm start' : env.NOTIFY_SOCKET ? 'systemd' : 'none',

@@ -3,7 +3,7 @@ import type { Config } from '../config.ts';
 import { LONGEST_CHECK_CALL } from '../inbox/body.ts';
 import type { Api, Deps } from './deps.ts';
 import { Problem } from './problem.ts';
-import { mayBeAuthentic, notAuthentic } from './webhook-proof.ts';
+import { causeByHeaders, mayBeAuthentic, notAuthentic } from './webhook-proof.ts';
 
 /** The proof is over the bytes as sent: nothing may parse or decompress them before. Other types: 415. */
 export function keepRawBody(scope: Api, { config }: Deps): void {
@@ -26,10 +26,11 @@ async function rawBody(scope: Api, request: FastifyRequest, payload: RequestPayl
   if (mayBeAuthentic(request, config) || announced > bodyLimit) {
     return scope.bodies.read(request, payload, { limit: bodyLimit, hasProof: true });
   }
-  if (announced > LONGEST_CHECK_CALL) throw notAuthentic(request, announced);
+  const cause = causeByHeaders(request, config);
+  if (announced > LONGEST_CHECK_CALL) throw notAuthentic(request, { cause, bytes: announced });
   const limits = { limit: LONGEST_CHECK_CALL, hasProof: false };
   return scope.bodies.read(request, payload, limits).catch((problem) => {
-    throw problem.status === 413 ? notAuthentic(request, undefined) : problem;
+    throw problem.status === 413 ? notAuthentic(request, { cause, bytes: undefined }) : problem;
   });
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Config } from '../config.ts';
-import { isSignature, verifySignature, verifyToken } from '../inbox/signature.ts';
+import { isSignature, type SignedRequest, verifySignature, verifyToken } from '../inbox/signature.ts';
+import { type RejectionCause, whyRejected } from '../inbox/why-rejected.ts';
 import { Problem } from './problem.ts';
 
 export type Proof = {
@@ -41,13 +42,33 @@ export function proofOf(request: FastifyRequest, body: Buffer, config: ProofSett
 }
 
 function matchingSecret(request: FastifyRequest, body: Buffer, secrets: string[]): number {
-  return verifySignature({
-    header: signatureOf(request),
-    query: queryOf(request),
-    contentType: request.headers['content-type'] ?? '',
-    body,
-    secrets,
-  });
+  return verifySignature(signedRequest(request, body, secrets));
+}
+
+function signedRequest(request: FastifyRequest, body: Buffer, secrets: string[]): SignedRequest {
+  const contentType = request.headers['content-type'] ?? '';
+  return { header: signatureOf(request), query: queryOf(request), contentType, body, secrets };
+}
+
+/** Why a delivery is refused whose body was read. */
+export function causeOf(
+  request: FastifyRequest,
+  body: Buffer,
+  config: ProofSettings & Pick<Config, 'webhookOldSecrets'>,
+): RejectionCause {
+  const byHeaders = causeByHeaders(request, config);
+  if (byHeaders !== 'wrong_secret') return byHeaders;
+  return whyRejected(signedRequest(request, body, config.webhookSecrets), config.webhookOldSecrets) ?? 'wrong_token';
+}
+
+/** The same as far as the headers tell: `wrong_secret` when there is a signature that may be wrong. */
+export function causeByHeaders(request: FastifyRequest, config: ProofSettings): RejectionCause {
+  const header = signatureOf(request);
+  const token = single(request.headers['x-zoho-webhook-token']);
+  if (config.webhookSecrets.length === 0) return 'wrong_token';
+  if (isSignature(header)) return 'wrong_secret';
+  if (header) return 'malformed_signature';
+  return token === undefined || matchingToken(request, config.webhookToken) >= 0 ? 'no_signature' : 'wrong_token';
 }
 
 function signatureOf({ headers }: FastifyRequest): string | undefined {
@@ -68,9 +89,12 @@ function single(header: string | string[] | undefined): string | undefined {
   return Array.isArray(header) ? header[0] : header;
 }
 
-/** The same for a missing, a wrong and a truncated proof: an attacker learns nothing from it. */
-export function notAuthentic(request: FastifyRequest, bytes: number | undefined): Problem {
-  request.facts = { outcome: 'rejected', bytes };
+/** What is known of a delivery that is refused. */
+type Refused = { cause: RejectionCause; bytes: number | undefined; sha256?: string };
+
+/** The same for a missing, a wrong and a truncated proof: an attacker learns nothing from it. The log says more. */
+export function notAuthentic(request: FastifyRequest, refused: Refused): Problem {
+  request.facts = { outcome: 'rejected', ...refused };
   const detail = 'The delivery does not prove that Zoho Books sent it. Compare its secret with ZOHO_WEBHOOK_SECRET.';
   return new Problem(401, 'not_authentic', detail, { 'www-authenticate': 'ZohoSignature' });
 }

@@ -5,6 +5,7 @@ import { buildApp } from '../api/app.ts';
 import type { Config } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { createLogger } from '../log.ts';
+import { syncWorkflows } from '../sync/definitions.ts';
 import { Refused, Transport } from './transport.ts';
 
 const STATEMENT_TIMEOUT_MS = 30_000;
@@ -24,7 +25,8 @@ export async function localTransport(config: Config, url: string): Promise<Trans
   const operators = [{ name: userInfo().username, role: 'admin', tokenSha256 } as const];
   const inbox = { accept: () => Promise.reject(new Error('tds takes no webhooks')) };
   const ours = { ...config, basePath: '', operators, trustProxy: false } as const;
-  const api = await buildApp({ config: ours, log: createLogger('tds', 'silent'), db, pool, inbox });
+  const workflows = syncWorkflows(db, config);
+  const api = await buildApp({ config: ours, log: createLogger('tds', 'silent'), db, pool, inbox, workflows });
   const headers = { authorization: `Bearer ${token}` };
   return new Transport({
     async send(method, url, body) {

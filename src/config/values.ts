@@ -46,6 +46,37 @@ export function seconds(min: number, max: number): (value: string) => number {
   };
 }
 
+/** Lowest and highest value of each field: minute, hour, day of the month, month, day of the week. */
+const CRON_FIELDS = [
+  [0, 59],
+  [0, 23],
+  [1, 31],
+  [1, 12],
+  [0, 7],
+] as const;
+
+/** A cron expression of five fields, or null for `off`. */
+export function cron(value: string): string | null {
+  if (value.toLowerCase() === 'off') return null;
+  const fields = value.split(/\s+/);
+  const valid = fields.length === CRON_FIELDS.length && CRON_FIELDS.every((range, n) => isCronField(fields[n], range));
+  if (!valid)
+    throw new Error('must be five fields of cron, such as */5 * * * * (minute hour day month weekday), or off');
+  return fields.join(' ');
+}
+
+function isCronField(field = '', [min, max]: readonly [number, number]): boolean {
+  return field.split(',').every((part) => {
+    const [, from = '*', to = from, step = '1'] = /^(\*|\d{1,2})(?:-(\d{1,2}))?(?:\/(\d{1,2}))?$/.exec(part) ?? [
+      '',
+      'x',
+    ];
+    if (step === '0' || step === '00') return false;
+    if (from === '*') return to === '*';
+    return Number(from) >= min && Number(from) <= Number(to) && Number(to) <= max;
+  });
+}
+
 /** '' or '/tds': a leading slash, no trailing one, so that routes can be appended. */
 export function basePath(value: string): string {
   const path = value.replace(/(?<!\/)\/+$/, '');

@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely';
-import type { PoolClient, QueryResult } from 'pg';
+import type { Pool, PoolClient, QueryResult } from 'pg';
+import { endWhenHalfOpen } from './half-open.ts';
 import { handlerStatement, ownStatement } from './origin.ts';
 import type { Schema } from './schema.ts';
 
@@ -13,6 +14,8 @@ export type HandlerTransactionOptions = {
   onBegin(trx: Transaction<Schema>): Promise<void>;
   /** Ends a database session from outside, while a statement of ours still runs on it. */
   endSession(pid: number): Promise<void>;
+  /** Another way to the server, to ask what it does for a statement that takes long. */
+  observer: Pool;
 };
 
 /** How much longer than the server we wait for its answer, before we give up on a connection that may be half open. */
@@ -75,7 +78,7 @@ export class HandlerTransaction {
     };
     this.#running += 1;
     try {
-      const result = await client.query(query).catch(handlerStatement);
+      const result = await endWhenHalfOpen(client, client.query(query), this.#options.observer).catch(handlerStatement);
       if (transactionStatus(client) === 'I') throw new Error('a statement of the handler ended the transaction');
       return result;
     } finally {
@@ -108,7 +111,7 @@ export class HandlerTransaction {
     this.#closed = true;
     const client = await this.#begun?.catch(() => undefined);
     if (!client) return;
-    if (this.#running > 0) return this.#abandon(client);
+    if (this.#running > 0) return this.#abandon(client, new Error('given up while a statement was running'));
     let broken: Error | undefined;
     try {
       await client.query(command).catch(ownStatement);
@@ -117,14 +120,18 @@ export class HandlerTransaction {
       broken = error as Error;
       throw error;
     } finally {
-      client.release(broken);
+      if (broken) await this.#abandon(client, broken);
+      else client.release();
     }
   }
 
-  /** A ROLLBACK would wait behind the running statement: the server is told to end the session instead. */
-  async #abandon(client: PoolClient): Promise<void> {
+  /**
+   * For a connection on which a statement still runs, behind which a ROLLBACK would wait, and for one that was lost,
+   * of which the server may not know: it is told to end the session, with whatever that has locked.
+   */
+  async #abandon(client: PoolClient, why: Error): Promise<void> {
     const { processID } = client as unknown as { processID: number };
-    client.release(new Error('given up while a statement was running'));
+    client.release(why);
     await this.#options.endSession(processID);
   }
 }
@@ -184,6 +191,11 @@ function endOfComment(text: string, from: number): number {
     if (depth === 0) return at + 1;
   }
   return text.length;
+}
+
+/** A Kysely transaction over the client of one that has begun; BEGIN and COMMIT are the caller's. */
+export function transactionOver(client: PoolClient): Transaction<Schema> {
+  return kyselyOver((text, parameters) => client.query(text, parameters));
 }
 
 type Query = (text: string, parameters: unknown[]) => Promise<QueryResult>;

@@ -1,14 +1,36 @@
+import type { FailureTables } from './schema/failures.ts';
+import type { FieldTables } from './schema/fields.ts';
+import type { HistoryTables } from './schema/history.ts';
 import type { InterventionTables } from './schema/interventions.ts';
 import type { MirrorTables } from './schema/mirror.ts';
 import type { MonitorTables } from './schema/monitor.ts';
+import type { PullTables } from './schema/pull.ts';
 import type { QueueTables } from './schema/queue.ts';
+import type { RejectionTables } from './schema/rejections.ts';
+import type { WorkflowTables } from './schema/workflows.ts';
 import type { ZohoTables } from './schema/zoho.ts';
 
+export type * from './schema/failures.ts';
+export type * from './schema/fields.ts';
+export type * from './schema/history.ts';
 export type * from './schema/interventions.ts';
 export type * from './schema/mirror.ts';
 export type * from './schema/monitor.ts';
+export type * from './schema/pull.ts';
 export type * from './schema/queue.ts';
+export type * from './schema/rejections.ts';
+export type * from './schema/workflows.ts';
 export type * from './schema/zoho.ts';
 
 /** The tables as Kysely sees them. Ids and 64-bit numbers are strings (pg), times are Dates, json stays JSON text. */
-export type Schema = QueueTables & MonitorTables & MirrorTables & ZohoTables & InterventionTables;
+export type Schema = FailureTables &
+  FieldTables &
+  HistoryTables &
+  InterventionTables &
+  MirrorTables &
+  MonitorTables &
+  PullTables &
+  QueueTables &
+  RejectionTables &
+  WorkflowTables &
+  ZohoTables;

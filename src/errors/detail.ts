@@ -100,3 +100,15 @@ function framesOf(link: unknown): string[] {
 function isLibrary(frame: string): boolean {
   return /[\\/]node_modules[\\/]|\(?node:|<anonymous>\)?$|\(native\)/.test(frame);
 }
+
+const FRAME = /^\s+at (?:async )?(?:(.{1,200}?) \()?([^()]{1,1000}?)(?::\d+){0,2}\)?$/;
+
+/**
+ * Function and file of the first frame of a stack: 'handle (crm.ts)', '' when there is none. Without folder, line and
+ * column, so that it stays the same from release to release.
+ */
+export function topFrame(stack: string | null): string {
+  const [, name, location = ''] = FRAME.exec(stack?.split('\n', 1)[0] ?? '') ?? [];
+  const file = location.split(/[\\/]/).at(-1) ?? '';
+  return sanitizeText(name === undefined ? file : `${name} (${file})`, MAX_CODE_BYTES);
+}

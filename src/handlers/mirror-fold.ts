@@ -53,6 +53,7 @@ export function foldInto(incoming: RawBuilder<unknown>): RawBuilder<{ queue_id: 
         stale_version = excluded.stale_version, stale_received_at = excluded.stale_received_at,
         event_id = excluded.event_id, source = excluded.source, updated_at = now()
       where stored.version is null or excluded.version >= stored.version or excluded.complete > stored.complete
+        or (excluded.source = 'pull' and excluded.deleted_at is null and stored.deleted_at is not null)
       returning module, entity_id, organization_id
     )
     select queue_id, case
@@ -101,6 +102,8 @@ const VERDICT = sql`
     when deleted then 'applied'
 
     when stored.deleted_at is not null and incoming.version is null then 'hint'
+    when stored.deleted_at is not null and is_full and incoming.source = 'pull'
+      and incoming.received_at > stored.deleted_at then 'applied'
     when stored.deleted_at is not null and not is_news then 'stale'
     when stored.deleted_at is not null and stored.complete and not is_full then 'partial'
     when stored.deleted_at is not null then 'applied'

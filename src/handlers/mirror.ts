@@ -42,8 +42,8 @@ import { foldInto, type MirrorOutcome } from './mirror-fold.ts';
  * Equal versions are normal: Zoho counts in whole seconds and changes balances without a new last_modified_time. A
  * live row may therefore be replaced at an equal version, a tombstone may not: Zoho cuts a version down to the second,
  * so whatever was changed before the delete is never strictly newer than the delete's arrival. A record that was fetched
- * wins at an equal version, and a full record that makes a stale row current is applied even
- * if it changes nothing else.
+ * wins at an equal version, and lives again whatever its version if it was fetched after its delete had arrived: Zoho has
+ * it. A full record that makes a stale row current is applied even if it changes nothing else.
  *
  * A full record replaces an incomplete row even if it is older: a true state of the past is worth more than parts of a
  * newer one, and the row stays stale until the newer state comes in full. A hint never writes. An `applied` event that a

@@ -102,8 +102,8 @@ async function moveEvents(
 type Key = { module: string; entity_id: string; taken: boolean };
 
 /**
- * Moves the records that the organization does not have, and folds the others into those it has: as if what the row
- * knows had just arrived. Both rows are locked first, so that nothing is folded into an outdated one.
+ * Moves the records that the organization does not have with their past versions, and folds the others into those it has:
+ * as if what the row knows had just arrived. The past of those others stays under `default`: one record has one past. Both rows are locked first, so that nothing is folded into an outdated one.
  */
 async function moveRecords(db: Database, to: string, last: Key | undefined): Promise<Key[]> {
   return db.transaction().execute(async (trx) => {
@@ -118,6 +118,7 @@ async function moveRecords(db: Database, to: string, last: Key | undefined): Pro
       order by mine.module, mine.entity_id limit ${BATCH} for update of mine`.execute(trx);
     const [taken, free] = [keys.filter((key) => key.taken), keys.filter((key) => !key.taken)];
     await sql`update books_records set organization_id = ${to} where ${isUnnamed(free)}`.execute(trx);
+    await sql`update books_past_records set organization_id = ${to} where ${isUnnamed(free)}`.execute(trx);
     if (taken.length > 0) await foldInto(asEvents(to, taken)).execute(trx);
     await sql`delete from books_records where ${isUnnamed(taken)}`.execute(trx);
     return keys;

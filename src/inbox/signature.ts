@@ -42,6 +42,12 @@ export function verifySignature(request: SignedRequest): number {
   );
 }
 
+/** The signatures, in hex, that a secret gives for a request: one for each reading of its query. */
+export function signaturesOf(request: Omit<SignedRequest, 'header' | 'secrets'>, secret: string): string[] {
+  const rest = isForm(request.contentType) ? '' : request.body;
+  return signedPrefixes(request).map((prefix) => sign(secret, prefix, rest).toString('hex'));
+}
+
 /**
  * Verifies the shared secret of a custom header, the simple alternative to a signature. Returns the index of the token
  * that matches, -1 when none does; takes the same time whatever was sent in it.
@@ -69,7 +75,7 @@ function digest(text: string): Buffer {
  * A form or query with more fields than anybody sends has none: reading it would stall everybody before it is known who
  * sent it.
  */
-function signedPrefixes({ query, contentType, body }: SignedRequest): string[] {
+function signedPrefixes({ query, contentType, body }: Omit<SignedRequest, 'header' | 'secrets'>): string[] {
   const form = isForm(contentType) ? formFields(body.toString('utf8')) : [];
   if (form === null || hasMoreThan(MAX_QUERY_FIELDS, '&', query)) return [];
   const readings = query === '' ? [[]] : readingsOf(query);

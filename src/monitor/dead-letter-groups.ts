@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../db/database.ts';
 
 export type DeadLetterGroup = {
-  /** Stable for a cause: the same error tomorrow has the same key. */
+  /** Stable for a cause, and the fingerprint of its group at dashboard/errors. */
   key: string;
   kind: 'failed' | 'quarantined';
   error_tag: string;
@@ -48,22 +48,17 @@ export async function deadLettersOfGroup(db: Database, key: string): Promise<str
   return rows.map((row) => row.id);
 }
 
+/** The cause of a dead letter is that of the attempt that killed it; of one without an attempt, what its text says. */
 function causes(): RawBuilder<unknown> {
   return sql`
-    select l.id, kind, error_tag, message, event_type, moved_to_dlq_at, example,
-      left(md5(concat_ws(' ', kind, error_tag, message)), 16) as key
+    select l.id, kind, error_tag, c.message, event_type, moved_to_dlq_at, example, c.key
     from (select *, left(last_error, 500) as example from tds_dead_letter_queue where resolved_at is null
           order by moved_to_dlq_at desc, id desc limit ${MAX_LETTERS}) l
-    cross join lateral (select ${normalised(sql`example`)} as message) m`;
-}
-
-/**
- * What errors of one cause have in common: quoted values, ids and numbers become '…'. Cut afterwards, because texts
- * of different lengths would end at different places. Words that hold an apostrophe stay words.
- */
-function normalised(text: RawBuilder<unknown>): RawBuilder<unknown> {
-  const quoted = String.raw`"[^"]*"|${'`[^`]*`'}|(?<!\w)'[^']*'(?!\w)`;
-  const uuid = '[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}';
-  const withDigits = String.raw`\w*\d\w*([.,-]\w+)*`;
-  return sql`left(regexp_replace(${text}, ${`${quoted}|${uuid}|${withDigits}`}, '…', 'g'), 160)`;
+    left join lateral (
+      select fingerprint, message from tds_failures f where f.event_id = l.id and kind = 'failed'
+      order by created_at desc limit 1) f on true
+    cross join lateral (select coalesce(f.message, tds_error_template(example)) as message) m
+    cross join lateral (
+      select m.message, coalesce(f.fingerprint,
+        tds_fingerprint(error_tag, m.message, case kind when 'quarantined' then 'intake' else '' end)) as key) c`;
 }

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Database } from '../db/database.ts';
 
 /** Alive: registered, not ended, and its lease has not run out. */
-const ALIVE = sql`ended_at is null and expires_at > now()`;
+export const ALIVE = sql`ended_at is null and expires_at > now()`;
 
 export type Workers = {
   alive: number;

@@ -1,12 +1,19 @@
+import { CompiledQuery, type Transaction } from 'kysely';
 import type { ClientBase, Pool } from 'pg';
+import type { Schema } from '../db/schema.ts';
 
 /** One accepted delivery on its way into the inbox and the queue. */
 export type Enqueued = {
   eventId: string;
-  dedupeKey: string;
+  /** Null: it repeats nothing, whatever its bytes. */
+  dedupeKey: string | null;
   versioned: boolean;
   version: Date | null;
   source: 'webhook' | 'pull' | 'operator';
+  /** When its state was known; default: now. */
+  receivedAt?: Date;
+  /** Lower runs first, among entities; default 1. */
+  priority?: number;
   organizationId: string;
   module: string | null;
   action: string | null;
@@ -41,6 +48,12 @@ export async function enqueue(db: Pool | ClientBase, events: Enqueued[]): Promis
     text: ENQUEUE,
     values: parameters(events),
   });
+  return new Set(rows.map((row) => row.event_id));
+}
+
+/** The same within a transaction of Kysely's. Returns the event ids that are new. */
+export async function enqueueWithin(trx: Transaction<Schema>, events: Enqueued[]): Promise<Set<string>> {
+  const { rows } = await trx.executeQuery<{ event_id: string }>(CompiledQuery.raw(ENQUEUE, parameters(events)));
   return new Set(rows.map((row) => row.event_id));
 }
 
@@ -79,6 +92,8 @@ function parameters(events: Enqueued[]): unknown[] {
     versioned: event.versioned,
     version: event.version,
     source: event.source,
+    received_at: event.receivedAt,
+    priority: event.priority,
     organization_id: event.organizationId,
     module: event.module,
     action: event.action,
@@ -104,13 +119,14 @@ const ENQUEUE = `
 with input as materialized (
   select *, tds_entity_key(organization_id, module, entity_id, event_id) as entity_key
   from json_to_recordset($1::json) as e (n int, event_id uuid, dedupe_key uuid, versioned boolean, version timestamptz,
-    source text, organization_id text, module text, action text, entity_id text, event_type text, reason text,
-    record_at int, record_length int, body_at int, body_length int, ip text, user_agent text, request jsonb)),
+    source text, received_at timestamptz, priority int, organization_id text, module text, action text, entity_id text,
+    event_type text, reason text, record_at int, record_length int, body_at int, body_length int, ip text, user_agent text, request jsonb)),
 locked as materialized (
   select pg_advisory_xact_lock(entity_key) as taken from (select distinct entity_key from input order by entity_key) e),
 fresh as (
-  insert into tds_inbox_events (event_id, dedupe_key, organization_id, module, action, entity_id, event_type, quarantine_reason)
-  select event_id, dedupe_key, organization_id, module, action, entity_id, event_type, reason
+  insert into tds_inbox_events (event_id, dedupe_key, received_at, organization_id, module, action, entity_id, event_type,
+    quarantine_reason)
+  select event_id, dedupe_key, coalesce(received_at, now()), organization_id, module, action, entity_id, event_type, reason
   from input cross join (select count(taken) from locked) as l order by dedupe_key on conflict do nothing
   returning event_id),
 payloads as (
@@ -120,9 +136,9 @@ payloads as (
     substr($2::bytea, body_at, body_length), ip, user_agent, request
   from input join fresh using (event_id)),
 queued as (
-  insert into tds_sync_queue (id, entity_key, payload_bytes, versioned, organization_id, event_type, entity_id, status,
-    error_tag, error_message)
-  select event_id, entity_key, record_length, versioned, organization_id, event_type, entity_id,
+  insert into tds_sync_queue (id, entity_key, priority, payload_bytes, versioned, organization_id, event_type, entity_id,
+    status, error_tag, error_message)
+  select event_id, entity_key, coalesce(priority, 1), record_length, versioned, organization_id, event_type, entity_id,
     case when reason is null then 'pending' else 'dead_letter' end,
     case when reason is not null then 'ValidationError' end, reason
   from input join fresh using (event_id) order by n)

@@ -1,9 +1,16 @@
 import type { ClientBase } from 'pg';
 import { ownStatement } from '../db/origin.ts';
 import type { ClaimedEvent } from './event.ts';
+import { type Failure, recordFailures } from './failures.ts';
 import type { Transition } from './state.ts';
 
-export type Finished = { event: ClaimedEvent; transition: Transition; durationMs: number };
+export type Finished = {
+  event: ClaimedEvent;
+  transition: Transition;
+  durationMs: number;
+  /** What was thrown, of an end that is a failure. */
+  failure?: Failure | undefined;
+};
 
 /** Some of the events were no longer ours: their lease was lost, and with it the right to any effect. */
 export class StaleLease extends Error {
@@ -14,8 +21,8 @@ export class StaleLease extends Error {
 }
 
 /**
- * Writes what became of claimed events: the one end of every attempt. Queue row and log row are written here; claims,
- * dead letters, counts and the inbox follow by trigger. Only events still in `processing` under their lease are
+ * Writes what became of claimed events: the one end of every attempt. Queue row, log row and failure are written here;
+ * claims, dead letters, counts and the inbox follow by trigger. Only events still in `processing` under their lease are
  * touched: run it in the transaction of the handlers' effects.
  *
  * Locks: the worker's advisory lock, shared (rescue.ts takes it alone), then queue rows, then what the triggers write.
@@ -27,6 +34,7 @@ export async function finish(client: ClientBase, workerId: string, finished: Fin
   const { rows } = await client.query<{ n: number }>({ name: 'finish', text: FINISH, values }).catch(ownStatement);
   const lost = finished.length - (rows[0]?.n ?? 0);
   if (lost > 0) throw new StaleLease(lost);
+  await recordFailures(client, workerId, finished);
 }
 
 /** A set mostly ends alike: the distinct ends once, and for each event which of them is its own. */

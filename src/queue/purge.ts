@@ -2,10 +2,24 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { inTransaction } from '../db/transaction.ts';
 
-/** How many rows of each kind were deleted; `dedupe_keys`: set free. */
-export type PurgeResult = Record<Deleted, number>;
+const NOTHING = {
+  ...{
+    events: 0,
+    logs: 0,
+    inbox: 0,
+    dedupe_keys: 0,
+    dead_letters: 0,
+    failures: 0,
+    failure_groups: 0,
+    failure_hours: 0,
+  },
+  ...{ rejections: 0, alerts: 0, totals: 0, workers: 0, versions: 0 },
+};
 
-type Deleted = 'events' | 'logs' | 'inbox' | 'dedupe_keys' | 'dead_letters' | 'alerts' | 'totals' | 'workers';
+/** How many rows of each kind were deleted; `dedupe_keys`: set free. */
+export type PurgeResult = typeof NOTHING;
+
+type Deleted = keyof PurgeResult;
 
 type Step = {
   text: string;
@@ -19,7 +33,9 @@ const BATCH = 1000;
 
 /**
  * Deletes what nobody needs any more: completed events older than `days` with their payloads, log rows and inbox rows,
- * what SQL by hand left behind of deleted events, resolved dead letters and alerts, totals, workers that ended a day ago.
+ * what SQL by hand left behind of deleted events, resolved dead letters and alerts, totals, failures with their groups
+ * and hours, counts of rejected deliveries, workers that ended a day ago, and versions of records older than the `days`
+ * of books_history_days.
  * Events that wait, run or are dead stay, whatever their age. A dedupe key is set free 30 days after its event arrived:
  * until then the inbox row stays, also with a shorter retention, because the key is the only wall against a repeat.
  *
@@ -29,7 +45,7 @@ const BATCH = 1000;
  * Locks: completed rows of the queue (skipping locked ones), then their inbox rows, as every end of an event does.
  */
 export async function purge(pool: Pool, days: number, signal?: AbortSignal): Promise<PurgeResult> {
-  const result = { events: 0, logs: 0, inbox: 0, dedupe_keys: 0, dead_letters: 0, alerts: 0, totals: 0, workers: 0 };
+  const result = { ...NOTHING };
   for (const step of STEPS) {
     for await (const deleted of batches(pool, step, days, signal)) add(result, deleted);
   }
@@ -127,17 +143,18 @@ select (select count(*)::int from seen) as seen,
   (select array[event_id::text] from seen order by event_id desc limit 1) as reached,
   json_build_object('inbox', (select count(*) from gone)) as deleted`;
 
-const LOGS = `
+// Of events that are not in the queue any more: a failure says why its event waits, or is dead.
+const leftBehind = (kind: Deleted, table: string, key: string) => `
 with seen as materialized (
-  select queue_id from tds_sync_logs
-  where queue_id > $3::uuid and queue_id < ${idAt(TOO_OLD)} order by queue_id limit $2),
+  select ${key} as id from ${table}
+  where ${key} > $3::uuid and ${key} < ${idAt(TOO_OLD)} order by ${key} limit $2),
 gone as (
-  delete from tds_sync_logs l using (select distinct queue_id from seen) s
-  where l.queue_id = s.queue_id and l.created_at < ${TOO_OLD}
-    and not exists (select from tds_sync_queue q where q.id = l.queue_id) returning 1)
+  delete from ${table} l using (select distinct id from seen) s
+  where l.${key} = s.id and l.created_at < ${TOO_OLD}
+    and not exists (select from tds_sync_queue q where q.id = l.${key}) returning 1)
 select (select count(*)::int from seen) as seen,
-  (select array[queue_id::text] from seen order by queue_id desc limit 1) as reached,
-  json_build_object('logs', (select count(*) from gone)) as deleted`;
+  (select array[id::text] from seen order by id desc limit 1) as reached,
+  json_build_object('${kind}', (select count(*) from gone)) as deleted`;
 
 const ended = (kind: Deleted, table: string, key: string, isOld: string, by: string) => `
 with gone as (
@@ -146,17 +163,27 @@ with gone as (
   returning 1)
 select count(*)::int as seen, json_build_object('${kind}', count(*)) as deleted from gone where $1::int is not null`;
 
+const GROUP_TOO_OLD = `last_seen_at < ${TOO_OLD}
+      and not exists (select from tds_failures f where f.fingerprint = t.fingerprint)`;
+
 // The dead letter of an event that waits, runs or died again keeps how often it was retried.
 const LETTER_TOO_OLD = `resolved_at < ${TOO_OLD}
       and not exists (select from tds_sync_queue q where q.id = t.id and q.status <> 'completed')`;
+
+const VERSION_TOO_OLD = `valid_to < now() - (select days from books_history_days) * interval '1 day'`;
 
 const STEPS: Step[] = [
   { text: EVENTS, start: ['-infinity', FIRST_ID] },
   { text: DEDUPE_KEYS },
   { text: INBOX, start: [FIRST_ID] },
-  { text: LOGS, start: [FIRST_ID] },
+  { text: leftBehind('logs', 'tds_sync_logs', 'queue_id'), start: [FIRST_ID] },
+  { text: leftBehind('failures', 'tds_failures', 'event_id'), start: [FIRST_ID] },
   { text: ended('dead_letters', 'tds_dead_letter_queue', 'id', LETTER_TOO_OLD, 'resolved_at') },
+  { text: ended('failure_groups', 'tds_failure_groups', 'fingerprint', GROUP_TOO_OLD, 'last_seen_at') },
+  { text: ended('failure_hours', 'tds_failure_hours', 'ctid', `hour < ${TOO_OLD}`, 'hour') },
+  { text: ended('rejections', 'tds_webhook_rejections', 'id', `last_at < ${TOO_OLD}`, 'last_at') },
   { text: ended('alerts', 'tds_alerts', 'id', `resolved_at < ${TOO_OLD}`, 'resolved_at') },
   { text: ended('totals', 'tds_processing_totals', 'ctid', `bucket < ${TOO_OLD}`, 'bucket') },
   { text: ended('workers', 'tds_workers', 'worker_id', `ended_at < now() - interval '1 day'`, 'ended_at') },
+  { text: ended('versions', 'books_past_records', 'ctid', VERSION_TOO_OLD, 'valid_to') },
 ];

@@ -1,11 +1,10 @@
-import { classify } from '../errors.ts';
 import type { QueuedEvent } from '../handlers/handler.ts';
 import type { Logger } from '../log.ts';
+import type { Failure } from '../queue/failures.ts';
 import { MAX_FREE_RELEASES, type Transition } from '../queue/state.ts';
-import { handlerOf } from './run-handlers.ts';
 
-/** One attempt at one event. `error`: what was thrown, when it failed. */
-export type Attempt = { event: QueuedEvent; end: Transition; durationMs: number; error?: unknown };
+/** One attempt at one event. `failure`: what was thrown, when something was. */
+export type Attempt = { event: QueuedEvent; end: Transition; durationMs: number; failure?: Failure | undefined };
 
 const LOGGED_ONE_BY_ONE = 20;
 
@@ -52,16 +51,17 @@ function factsOf({ event, end, durationMs }: Attempt) {
   };
 }
 
-function failureOf({ event, end, error }: Attempt) {
+function failureOf({ event, end, failure }: Attempt) {
   if (end.errorTag === null) return {};
   const release = end.countsAsRelease && {
     releases_in_a_row: event.releaseCount + 1,
     charged_after: MAX_FREE_RELEASES,
   };
-  const failure = { error_tag: end.errorTag, error_message: end.errorMessage, ...release };
-  if (error === undefined) return failure;
-  const handler = handlerOf(error);
+  const facts = { error_tag: end.errorTag, error_message: failure?.message ?? end.errorMessage, ...release };
+  if (failure === undefined) return facts;
+  const { causes, stack } = failure;
+  const handler = failure.handler ?? undefined;
   const waits = handler !== undefined &&
     handler !== 'mirror' && { note: 'the mirror waits for it: both commit together' };
-  return { ...failure, handler, ...waits, ...classify(error).detail };
+  return { ...facts, handler, ...waits, causes, ...(stack !== null && { stack }) };
 }

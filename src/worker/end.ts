@@ -2,11 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inTransaction } from '../db/transaction.ts';
 import { blamesTheRow, isDatabaseAway } from '../errors.ts';
 import type { QueuedEvent } from '../handlers/handler.ts';
+import type { Failure } from '../queue/failures.ts';
 import { finish, StaleLease } from '../queue/finish.ts';
 import { type Transition, transition } from '../queue/state.ts';
 import type { Outcome } from '../queue/vocabulary.ts';
-import { type Attempt, logAttempt, logStale } from './attempt-log.ts';
+import { logAttempt, logStale } from './attempt-log.ts';
 import type { WorkerContext } from './context.ts';
+import { failureOf } from './failure.ts';
 
 const LONGEST_PAUSE_MS = 2000;
 
@@ -24,9 +26,12 @@ export async function endWithoutEffects(
   end: EffectlessEnd,
   signal: AbortSignal,
 ): Promise<(Transition | undefined)[]> {
+  const { error, durationMs } = end;
+  const failures = events.map((event) => (error === undefined ? undefined : failureOf(event, error)));
   try {
-    const transitions = await write(context, events, end, signal);
-    for (const [n, event] of events.entries()) logAttempt(context.log, attemptOf(event, transitions[n], end));
+    const transitions = await write(context, events, end, failures, signal);
+    for (const [n, event] of events.entries())
+      logAttempt(context.log, { event, end: transitions[n] as Transition, durationMs, failure: failures[n] });
     return transitions;
   } catch (error) {
     if (!(error instanceof StaleLease)) throw error;
@@ -51,12 +56,13 @@ async function write(
   context: WorkerContext,
   events: QueuedEvent[],
   { outcome, durationMs }: EffectlessEnd,
+  failures: (Failure | undefined)[],
   signal: AbortSignal,
 ): Promise<Transition[]> {
   const transitions = events.map((event) => transition(event, outcome, context.policy));
   for (let pauseMs = 100; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2)) {
     try {
-      await finishAll(context, events, transitions, durationMs);
+      await finishAll(context, events, transitions, durationMs, failures);
       return transitions;
     } catch (error) {
       if (blamesTheRow(error)) return writePlainly(context, events, transitions, durationMs);
@@ -79,11 +85,17 @@ async function writePlainly(
   return plain;
 }
 
-function finishAll(context: WorkerContext, events: QueuedEvent[], transitions: Transition[], durationMs: number) {
-  const finished = events.map((event, n) => ({ event, transition: transitions[n] as Transition, durationMs }));
+function finishAll(
+  context: WorkerContext,
+  events: QueuedEvent[],
+  transitions: Transition[],
+  durationMs: number,
+  failures: (Failure | undefined)[] = [],
+) {
+  const finished = events.map((event, n) => ({
+    ...{ event, durationMs },
+    transition: transitions[n] as Transition,
+    failure: failures[n],
+  }));
   return inTransaction(context.pool, (client) => finish(client, context.workerId, finished));
-}
-
-function attemptOf(event: QueuedEvent, end: Transition | undefined, { durationMs, error }: EffectlessEnd): Attempt {
-  return { event, end: end as Transition, durationMs, error };
 }

@@ -9,6 +9,7 @@ import { Containment, outsideHandlers } from './containment.ts';
 import type { WorkerContext } from './context.ts';
 import { endWithoutEffects } from './end.ts';
 import { isWorthRepeating, outcomeOf } from './outcome.ts';
+import { reportFailure } from './report.ts';
 import { runOnOne, runOnSet, runsForeignCode, timeoutOf } from './run-handlers.ts';
 
 const CONTENTION_TRIES = 5;
@@ -93,6 +94,7 @@ async function attempt(context: WorkerContext, events: QueuedEvent[], signal: Ab
       labels = await runOnSet(context, { trx, signal, containment }, events);
     },
     endSession: (pid) => endSession(context, pid),
+    observer: context.pool,
   });
   try {
     const [only] = events;
@@ -137,9 +139,9 @@ function succeeded(
   return { event, transition: transition(event, outcome, context.policy), durationMs };
 }
 
-async function endSession({ pool, log }: WorkerContext, pid: number): Promise<void> {
-  await pool.query('select pg_terminate_backend($1)', [pid]).catch((error: unknown) => {
-    log.warn({ component: 'worker', pid, error }, 'a statement that we gave up could not be ended on the server');
+async function endSession(context: WorkerContext, pid: number): Promise<void> {
+  await context.pool.query('select pg_terminate_backend($1)', [pid]).catch((error: unknown) => {
+    reportFailure(context, error, 'a session that we gave up could not be ended on the server');
   });
 }
 

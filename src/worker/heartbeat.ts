@@ -5,6 +5,7 @@ import type { Logger } from '../log.ts';
 import type { OutageLog } from '../outage-log.ts';
 import { sessionsOf } from '../queue/rescue.ts';
 import { VERSION } from '../version.ts';
+import { WORKFLOWS_CHANNEL } from '../workflows/held.ts';
 import { reportFailure } from './report.ts';
 
 export type HeartbeatOptions = {
@@ -15,8 +16,8 @@ export type HeartbeatOptions = {
   log: Logger;
   outage?: OutageLog | undefined;
   inFlight(): number;
-  /** New events may be waiting. */
-  onWake(): void;
+  /** New work may be waiting; of which kind when a notification of this channel says so. */
+  onWake(channel?: string): void;
   /** The leases ran out and were taken back: what is in hand is no longer ours. */
   onLeaseLost(): void;
 };
@@ -83,12 +84,12 @@ export class Heartbeat {
       query_timeout: 5000,
       keepAlive: true,
     });
-    client.on('notification', () => this.#options.onWake());
+    client.on('notification', ({ channel }) => this.#options.onWake(channel));
     client.on('error', () => client.end().catch(() => {}));
     await client.connect();
     this.#client = client;
     this.#connectedAt = performance.now();
-    await client.query('listen tds_queue');
+    await client.query(`listen tds_queue; listen ${WORKFLOWS_CHANNEL}`);
     this.#options.onWake();
   }
 

@@ -2,6 +2,7 @@
 import { describeConfig, EXIT_CONFIG, environmentConfig, processConfig, systemdEnvironment } from '../config.ts';
 import { createLogger } from '../log.ts';
 import { type Part, runProcess } from '../shutdown.ts';
+import { syncWorkflows } from '../sync/definitions.ts';
 import { notifySystemd } from '../systemd.ts';
 import { containErrors } from './containment.ts';
 import { guardExit } from './exit-guard.ts';
@@ -46,7 +47,7 @@ async function ordinary(): Promise<Part[]> {
     start: () => notifySystemd(systemdEnvironment(), 'READY=1'),
     stop: () => notifySystemd(systemdEnvironment(), 'STOPPING=1'),
   };
-  return [await createWorker({ ...config, databaseUrl: url }, log), systemd];
+  return [await createWorker({ ...config, databaseUrl: url }, log, (db) => syncWorkflows(db, config)), systemd];
 }
 
 async function forSuspects(workerId: string): Promise<Part[]> {

@@ -2,33 +2,46 @@ import cron, { type ScheduledTask } from 'node-cron';
 import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import { exclusively } from '../db/transaction.ts';
+import { setHistoryDays } from '../handlers/history-days.ts';
 import { parseAgain } from '../inbox/retry.ts';
 import type { Logger } from '../log.ts';
 import { announceAlerts } from '../monitor/alerts/announce.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
+import { sampleFields } from '../monitor/field-samples.ts';
+import { rollUpFailures } from '../queue/failures.ts';
 import { purge } from '../queue/purge.ts';
 import { advanceRetryRuns } from '../queue/retry-runs/advance.ts';
 import { purgeRetryRuns } from '../queue/retry-runs/purge.ts';
+import { purgePulls } from '../sync/purge.ts';
+import { purgeWorkflows } from '../workflows/purge.ts';
+import type { Workflows } from '../workflows/registry.ts';
+import { SCHEDULED, startScheduled } from '../workflows/scheduled.ts';
+import { shortOfCalls } from '../zoho/quota/quota-state.ts';
 import type { WorkerContext } from './context.ts';
 
 const ALERTS = '*/15 * * * * *';
 const RETRY_RUNS = '* * * * * *';
+const ROLL_UP = '*/20 * * * * *';
+const FIELDS = '40 * * * * *';
 const PURGE = '17 3 * * *';
 
-export type ScheduleOptions = Pick<Config, 'failureRateMinEvents' | 'retentionDays' | 'defaultOrganization'>;
+export type ScheduleOptions = Pick<
+  Config,
+  'failureRateMinEvents' | 'retentionDays' | 'historyDays' | 'syncChangedCron' | 'reconcileCron' | 'defaultOrganization'
+>;
 
 /** What happens by the clock. Every worker has this schedule; one at a time does the work. */
 export class Schedule {
   readonly #log: Logger;
   readonly #stopped = new AbortController();
   readonly #tasks: ScheduledTask[];
+  readonly #keepHistory: () => Promise<void>;
 
-  constructor(
-    { pool, log }: WorkerContext,
-    db: Database,
-    { failureRateMinEvents, retentionDays, defaultOrganization }: ScheduleOptions,
-  ) {
+  constructor({ pool, log }: WorkerContext, db: Database, options: ScheduleOptions, workflows: Workflows) {
+    const { failureRateMinEvents, retentionDays, historyDays, syncChangedCron, reconcileCron, defaultOrganization } =
+      options;
     this.#log = log;
+    this.#keepHistory = () => setHistoryDays(db, historyDays);
     this.#tasks = [
       this.#task(ALERTS, 'evaluating alerts', async () => {
         announceAlerts(log, await evaluateAlerts(db, { failureRateMinEvents, watchedSeconds: process.uptime() }));
@@ -36,15 +49,25 @@ export class Schedule {
       this.#task(RETRY_RUNS, 'retrying dead letters', () =>
         advanceRetryRuns(db, (trx, id) => parseAgain(trx, id, defaultOrganization)),
       ),
+      this.#task(ROLL_UP, 'counting failures', () => rollUpFailures(db)),
+      this.#task(FIELDS, 'looking at fields', () => sampleFields(db)),
       this.#task(PURGE, 'purging', async () => {
+        await this.#keepHistory();
         const purged = await exclusively(pool, 'purge', () => purge(pool, retentionDays, this.#stopped.signal));
         if (purged) await purgeRetryRuns(pool, retentionDays, this.#stopped.signal);
         if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');
+        const workflowsPurged = await purgeWorkflows(db, retentionDays, this.#stopped.signal);
+        await purgePulls(db, retentionDays, this.#stopped.signal);
+        if (workflowsPurged > 0)
+          this.#log.info({ component: 'purge', workflows: workflowsPurged }, 'old workflows purged');
       }),
+      ...this.#starts(syncChangedCron, SCHEDULED.syncChanged, db, workflows),
+      ...this.#starts(reconcileCron, SCHEDULED.reconcile, db, workflows),
     ];
   }
 
   async start(): Promise<void> {
+    await this.#guarded('setting the days of history', this.#keepHistory)();
     await Promise.all(this.#tasks.map((task) => task.start()));
   }
 
@@ -53,11 +76,28 @@ export class Schedule {
     await Promise.all(this.#tasks.map((task) => task.destroy()));
   }
 
+  /** The task that starts a workflow by the clock; none when it is switched off. */
+  #starts(expression: string | null, name: string, db: Database, workflows: Workflows): ScheduledTask[] {
+    if (expression === null) return [];
+    const start = async () => {
+      const short = await shortOfCalls(db);
+      for (const { organizationId, outcome, id } of await startScheduled(db, workflows, name, (of) => short.has(of))) {
+        const line = { component: 'schedule', workflow_name: name, organization_id: organizationId, workflow_id: id };
+        if (outcome === 'started') this.#log.info(line, 'workflow started by the schedule');
+        else this.#log.debug({ ...line, outcome }, 'workflow not started by the schedule');
+      }
+    };
+    return [this.#task(expression, `starting ${name}`, start)];
+  }
+
   #task(expression: string, name: string, work: () => Promise<void>): ScheduledTask {
-    const guarded = () =>
+    return cron.createTask(expression, this.#guarded(name, work), { name, noOverlap: true });
+  }
+
+  #guarded(name: string, work: () => Promise<void>): () => Promise<void> {
+    return () =>
       work().catch((error: unknown) =>
         this.#log.warn({ component: 'schedule', task: name, error }, 'scheduled work failed'),
       );
-    return cron.createTask(expression, guarded, { name, noOverlap: true });
   }
 }

@@ -1,12 +1,15 @@
+import type { Database } from '../db/database.ts';
 import type { RetryPolicy } from '../queue/backoff.ts';
 import { compactCounts } from '../queue/counts.ts';
 import { promote } from '../queue/promote.ts';
 import { releaseForgotten, rescue } from '../queue/rescue.ts';
+import { releaseForgottenRuns, rescueRuns } from '../workflows/rescue.ts';
 import type { WorkerContext } from './context.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Loop } from './loop.ts';
 import { reportFailure } from './report.ts';
 import type { SuspectRunner } from './suspects.ts';
+import type { WorkflowLoop } from './workflow-loop.ts';
 
 const PROMOTE_MS = 1000;
 const MAX_RESCUE_MS = 5000;
@@ -18,6 +21,8 @@ export type SweepOptions = {
   leaseSeconds: number;
   /** Absent in the process that runs suspects itself. */
   suspects?: SuspectRunner;
+  /** Absent where no workflows are run. */
+  workflows?: { db: Database; loop: Pick<WorkflowLoop, 'leases'> };
 };
 
 /** The worker's recurring small work: due retries and suspects every second, dead workers and counts every five. */
@@ -69,13 +74,24 @@ export class Sweep {
   }
 
   async #rescue(): Promise<void> {
-    const { context, loop, heartbeat, leaseSeconds } = this.#options;
+    const { context, loop, heartbeat, leaseSeconds, workflows } = this.#options;
     const { pool, workerId, policy } = context;
     await compactCounts(pool);
     await releaseForgotten(pool, workerId, loop.leases, policy);
+    if (workflows) await releaseForgottenRuns(workflows.db, workerId, workflows.loop.leases);
     // After an outage all leases have run out together: their owners get a while to renew before they are judged.
     if (heartbeat.steadyMs < this.#rescueMs) return;
     if (await this.#takeBack(policy, leaseSeconds)) loop.wake();
+    if (workflows) await this.#takeBackRuns(workflows.db);
+  }
+
+  async #takeBackRuns(db: Database): Promise<void> {
+    const { context, leaseSeconds } = this.#options;
+    for (const { id, name, worker_id, status, crash_count } of await rescueRuns(db, leaseSeconds)) {
+      const run = { workflow_id: id, workflow_name: name, status, crash_count };
+      const line = { component: 'workflows', dead_worker_id: worker_id, ...run };
+      context.log.warn(line, 'took back a workflow of a dead worker');
+    }
   }
 
   async #takeBack(policy: RetryPolicy, leaseSeconds: number): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Config, logsToJournal, systemdEnvironment } from '../config.ts';
-import { openDatabase } from '../db/database.ts';
+import { type Database, openDatabase } from '../db/database.ts';
 import { loadHandlers } from '../handlers/load.ts';
 import { mirror } from '../handlers/mirror.ts';
 import { Registry } from '../handlers/registry.ts';
@@ -10,6 +10,8 @@ import { createDispatcher, dispatchByPostgres } from '../queue/dispatch.ts';
 import { pause } from '../queue/pause.ts';
 import { sessionsOf } from '../queue/rescue.ts';
 import type { Part } from '../shutdown.ts';
+import { WORKFLOWS_CHANNEL } from '../workflows/held.ts';
+import { Workflows } from '../workflows/registry.ts';
 import type { CrashPoint, WorkerContext } from './context.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Loop } from './loop.ts';
@@ -17,6 +19,7 @@ import { Schedule } from './schedule.ts';
 import { SuspectRunner } from './suspects.ts';
 import { Sweep } from './sweep.ts';
 import { defaultWatchdogSeconds, watchdog } from './watchdog.ts';
+import { WorkflowLoop } from './workflow-loop.ts';
 
 export type WorkerConfig = Config & { databaseUrl: string };
 
@@ -26,24 +29,41 @@ const QUEUE_STATEMENT_MS = 8000;
 /** Handlers' connections beyond WORKER_CONCURRENCY: two lanes of sets. */
 const LANES = 2;
 
-/** Puts a worker together: its pools, its heartbeat, the claim loop, sweeps and schedule. */
-export async function createWorker(config: WorkerConfig, log: Logger): Promise<Part> {
+/** Statements of workflows: comparing whole modules takes longer than any statement of the queue. */
+const WORKFLOW_STATEMENT_MS = 60_000;
+
+/**
+ * Puts a worker together: its pools, its heartbeat, the claim loops, sweeps and schedule.
+ * @param defineWorkflows the workflows it runs, over their own pool; default: none
+ */
+export async function createWorker(
+  config: WorkerConfig,
+  log: Logger,
+  defineWorkflows: (db: Database) => Workflows = () => new Workflows([], []),
+): Promise<Part> {
   const { context, queue, close } = await createContext(config, log, randomUUID());
   const dog = createWatchdog(config, context);
   const loop = new Loop(context, { concurrency: config.workerConcurrency });
-  const heartbeat = createHeartbeat(config, context, loop);
+  const runs = openRuns(config, context);
+  const workflows = defineWorkflows(runs.db);
+  const concurrency = config.workflowConcurrency;
+  const workflowLoop = new WorkflowLoop(context, { queue, runs, workflows, concurrency });
+  const heartbeat = createHeartbeat(config, context, loop, workflowLoop);
   const suspects = new SuspectRunner(context.pool, log);
-  const sweep = new Sweep({ context, loop, heartbeat, leaseSeconds: config.leaseSeconds, suspects });
-  const schedule = new Schedule(context, queue, config);
+  const { leaseSeconds } = config;
+  const ofRuns = { db: queue, loop: workflowLoop };
+  const sweep = new Sweep({ context, loop, heartbeat, leaseSeconds, suspects, workflows: ofRuns });
+  const schedule = new Schedule(context, queue, config, workflows);
   return {
     name: 'worker',
-    waitsFor: () => `${loop.inFlight} events in hand`,
+    waitsFor: () => `${loop.inFlight} events and ${workflowLoop.inFlight} workflows in hand`,
     async start() {
       await dog.start?.();
       await heartbeat.start();
       if (config.startPaused === '1')
         await pause(queue, 'TDS_START_PAUSED', 'a worker started with TDS_START_PAUSED=1');
       loop.start();
+      workflowLoop.start();
       sweep.start();
       await schedule.start();
       const names = context.registry.handlers.map(({ name }) => name);
@@ -53,10 +73,11 @@ export async function createWorker(config: WorkerConfig, log: Logger): Promise<P
     async stop() {
       heartbeat.draining = true;
       await schedule.stop();
-      await loop.stop(config.drainSeconds * 1000).finally(async () => {
+      const drainMs = config.drainSeconds * 1000;
+      await Promise.all([loop.stop(drainMs), workflowLoop.stop(drainMs)]).finally(async () => {
         await sweep.stop();
         await heartbeat.stop();
-        await close();
+        await Promise.all([close(), runs.close()]);
         await dog.stop?.();
       });
     },
@@ -128,7 +149,24 @@ async function createContext(config: WorkerConfig, log: Logger, workerId: string
   return { context, queue: queue.db, close: () => Promise.all([queue.close(), forHandlers.close()]) };
 }
 
-function createHeartbeat(config: WorkerConfig, { workerId, log, outage }: WorkerContext, loop: Loop): Heartbeat {
+/** Two connections for each run: one in its activity's transaction, one for what it reads beside it. */
+function openRuns({ databaseUrl, workflowConcurrency }: WorkerConfig, { workerId, log, outage }: WorkerContext) {
+  return openDatabase({
+    ...{ url: databaseUrl, log, ...(outage && { outage }) },
+    max: workflowConcurrency * 2 + 2,
+    applicationName: sessionsOf(workerId),
+    statementTimeoutMs: WORKFLOW_STATEMENT_MS,
+    queryTimeoutMs: WORKFLOW_STATEMENT_MS + 2000,
+    idleInTransactionTimeoutMs: WORKFLOW_STATEMENT_MS,
+  });
+}
+
+function createHeartbeat(
+  config: WorkerConfig,
+  { workerId, log, outage }: WorkerContext,
+  loop: Loop,
+  workflows?: WorkflowLoop,
+): Heartbeat {
   return new Heartbeat({
     ...{
       url: config.databaseUrl,
@@ -139,8 +177,14 @@ function createHeartbeat(config: WorkerConfig, { workerId, log, outage }: Worker
       outage,
     },
     inFlight: () => loop.inFlight,
-    onWake: () => loop.wake(),
-    onLeaseLost: () => loop.loseLeases(),
+    onWake(channel) {
+      if (channel !== WORKFLOWS_CHANNEL) loop.wake();
+      if (channel === undefined || channel === WORKFLOWS_CHANNEL) workflows?.wake();
+    },
+    onLeaseLost() {
+      loop.loseLeases();
+      workflows?.loseLeases();
+    },
   });
 }
 

@@ -1,5 +1,6 @@
 /** The vocabulary of durable workflows: what a definition gives, and what a run offers to it. */
 import type { Transaction } from 'kysely';
+import type { ClientBase } from 'pg';
 import type { TSchema } from 'typebox';
 import type { Database } from '../db/database.ts';
 import type { Schema } from '../db/schema.ts';
@@ -18,12 +19,18 @@ export type Progress = {
   calls: number;
 };
 
-/** One step of a run. It is done once: a run that resumes reads its output instead of doing it again. */
+/**
+ * One step of a run. It is done once: a run that resumes reads its output instead of doing it again. An output is a
+ * checkpoint, not the data: at most 1 MB of JSON.
+ */
 export type Activity<Fetched, Output extends Json> = {
   /** The part that may take long and may be repeated, such as calls of Zoho. Runs outside of any transaction. */
   fetch(attempt: number): Promise<Fetched>;
-  /** What follows from it: commits together with the output and the progress, or not at all when the lease is lost. */
-  write(trx: Transaction<Schema>, fetched: Fetched): Promise<Output>;
+  /**
+   * What follows from it: commits together with the output and the progress, or not at all when the lease is lost or
+   * the run was paused or terminated. `client` is that of the same transaction, for functions that take one (enqueue).
+   */
+  write(trx: Transaction<Schema>, fetched: Fetched, client: ClientBase): Promise<Output>;
 };
 
 /** A run as its definition sees it. */
@@ -31,14 +38,22 @@ export type Run<Payload = Json> = {
   id: string;
   name: string;
   organizationId: string;
+  /** As it was started with, `organization_id` included. */
   payload: Payload;
+  /** The workflows' own pool. */
   db: Database;
   /** Carries workflow_name and workflow_id in every line; inside an activity also activity_name. */
   log: Logger;
   /** Aborted when the run is paused or terminated, the lease is lost or the worker stops. */
   signal: AbortSignal;
+  /** Change it in place, within `fetch` or `write`: an attempt that fails leaves it as it was before. */
   progress: Progress;
-  /** Names are unique within a run (`invoice page 7`). Throws what `fetch` or `write` threw after its last attempt. */
+  /**
+   * Does the activity, or returns the output of the one that was completed under this name before. One at a time; names
+   * are unique within a run (`invoice page 7`). What fails is tried again after 1, 2, 4, 8 and 16 s unless it is
+   * permanent; a RateLimitError postpones the run. Throws what `fetch` or `write` threw after its last attempt; what it
+   * throws when the run has to stop (`isStop`) must not be swallowed.
+   */
   activity<Fetched, Output extends Json>(name: string, steps: Activity<Fetched, Output>): Promise<Output>;
 };
 
@@ -50,9 +65,14 @@ export type WorkflowDefinition<Payload = Json> = {
   /** Checked before a run is stored; `organization_id` is always allowed and filled in by the engine. */
   payload: TSchema;
   plan(organizationId: string, payload: Payload, signal: AbortSignal): Promise<Plan>;
-  /** Resolves with the run's result. */
+  /** Resolves with the run's result, at most 1 MB. Between activities it must always do the same. */
   run(run: Run<Payload>): Promise<Json>;
+  /** What an operator's approval of a completed run starts; null when it has withheld nothing. */
+  approve?(completed: CompletedRun): { name: string; payload: Json } | null;
 };
+
+/** A run that has completed, as its definition sees it when an operator approves what it withheld. */
+export type CompletedRun = { id: string; organizationId: string; payload: Json; result: Json };
 
 /**
  * Thrown inside a run that has to wait for something which is nobody's fault (the quota, an API that is away): the run
@@ -66,4 +86,30 @@ export class Postponed extends Error {
     super(reason);
     this.seconds = seconds;
   }
+}
+
+/** Thrown inside a run that has to stop here: an operator's doing, or the worker's. It goes on later, or never. */
+export class Stopped extends Error {
+  override name = 'Stopped';
+  readonly why: StopReason;
+
+  constructor(why: StopReason) {
+    super(STOP_REASONS[why]);
+    this.why = why;
+  }
+}
+
+const STOP_REASONS = {
+  paused: 'the run was paused',
+  terminated: 'the run was terminated',
+  lease_lost: 'the run is no longer in the hands of this worker',
+  shutdown: 'the worker is stopping',
+  queue_paused: 'processing is paused for all workers',
+  others_wait: 'other runs wait for a worker',
+} as const;
+export type StopReason = keyof typeof STOP_REASONS;
+
+/** True for what a run throws to be given back: definitions that catch errors pass these on. */
+export function isStop(error: unknown): error is Stopped | Postponed {
+  return error instanceof Stopped || error instanceof Postponed;
 }

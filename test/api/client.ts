@@ -4,6 +4,7 @@ import { sql } from 'kysely';
 import { type Api, buildApp } from '../../src/api/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { Inbox } from '../../src/inbox/store.ts';
+import type { Workflows } from '../../src/workflows/registry.ts';
 import { silentLog, type TestDatabase, testDatabase } from '../helper.ts';
 
 export type TestApi = TestDatabase & { api: Api; config: Config };
@@ -12,9 +13,10 @@ export type TestApi = TestDatabase & { api: Api; config: Config };
 export async function testApi(
   t: { teardown(work: () => unknown): unknown },
   overrides: Partial<Config> = {},
+  workflows?: Workflows,
 ): Promise<TestApi> {
   const database = await testDatabase(t);
-  return { ...database, ...(await apiOn(t, database, overrides)) };
+  return { ...database, ...(await apiOn(t, database, overrides, workflows)) };
 }
 
 /** One more application on a database that is already there. */
@@ -22,10 +24,11 @@ export async function apiOn(
   t: { teardown(work: () => unknown): unknown },
   { db, pool }: Pick<TestDatabase, 'db' | 'pool'>,
   overrides: Partial<Config> = {},
+  workflows?: Workflows,
 ): Promise<{ api: Api; config: Config }> {
   const config = { ...loadConfig({ NODE_ENV: 'test' }), ...overrides };
   const inbox = new Inbox(pool, silentLog, { timeoutMs: 500 });
-  const api = await buildApp({ config, log: silentLog, db, pool, inbox });
+  const api = await buildApp({ config, log: silentLog, db, pool, inbox, ...(workflows && { workflows }) });
   await api.ready();
   t.teardown(() => api.close());
   return { api, config };

@@ -5,13 +5,15 @@ import t from 'tap';
 import { acknowledgeAlert } from '../../src/monitor/alerts/acknowledge.ts';
 import { bringInLine } from '../../src/monitor/alerts/evaluate.ts';
 import { firingAlerts } from '../../src/monitor/alerts/firing.ts';
+import { PULL_RULES, type PullFacts } from '../../src/monitor/alerts/pull-rules.ts';
 import type { Facts } from '../../src/monitor/alerts/rules.ts';
+import { WORKFLOW_RULES, type WorkflowFacts } from '../../src/monitor/alerts/workflow-rules.ts';
 import { testDatabase } from '../helper.ts';
 
 const { db } = await testDatabase(t);
 const SEED = 20_261_125;
 
-type Level = [above: number, rule: string, severity: 'critical' | 'warning'];
+type Level = [above: number, rule: string, severity: 'critical' | 'warning' | 'info'];
 const LEVELS: Record<keyof Facts, Level[]> = {
   secondsWithoutWorker: [[30, 'no_worker', 'critical']],
   pending: [
@@ -28,6 +30,11 @@ const LEVELS: Record<keyof Facts, Level[]> = {
     [5, 'failure_rate_warning', 'warning'],
   ],
   givenBack: [[0, 'events_given_back', 'warning']],
+  ...(Object.fromEntries(
+    [...WORKFLOW_RULES, ...PULL_RULES].map(({ condition, rule, severity }) => [condition, [[0, rule, severity]]]),
+  ) as Record<keyof WorkflowFacts | keyof PullFacts, Level[]>),
+  rejectedSinceAccepted: [[0, 'webhooks_rejected', 'warning']],
+  driftingFields: [[0, 'field_drift', 'info']],
 };
 const CONDITIONS = Object.keys(LEVELS) as (keyof Facts)[];
 

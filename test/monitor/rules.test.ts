@@ -1,13 +1,18 @@
 import t from 'tap';
 import { evaluate, type Facts } from '../../src/monitor/alerts/rules.ts';
+import { WORKFLOW_RULES, type WorkflowFacts } from '../../src/monitor/alerts/workflow-rules.ts';
 
 const CALM: Facts = {
+  ...{ withheldDeletions: 0, differingModules: 0 },
+  ...(Object.fromEntries(WORKFLOW_RULES.map(({ condition }) => [condition, 0])) as WorkflowFacts),
   secondsWithoutWorker: 0,
   pending: 0,
   deadLetters: 0,
   stuck: 0,
   failurePercent: 0,
   givenBack: 0,
+  rejectedSinceAccepted: 0,
+  driftingFields: 0,
 };
 
 /** The table of the operations guide and what it lacks, at and just above each threshold. */
@@ -24,6 +29,11 @@ const CASES: [fact: Partial<Facts>, title: string | null, severity?: string][] =
   [{ secondsWithoutWorker: 30 }, null],
   [{ secondsWithoutWorker: 31 }, 'No Worker', 'critical'],
   [{ givenBack: 1 }, 'Events Given Back Again And Again', 'warning'],
+  [{ withheldDeletions: 1 }, 'Deletions Withheld', 'critical'],
+  [{ differingModules: 1 }, 'Mirror Differs From Zoho', 'warning'],
+  [{ workflowsWithoutProgress: 1 }, 'Workflow Without Progress', 'warning'],
+  [{ failedValidationError: 1 }, 'Workflow Failed: ValidationError', 'critical'],
+  [{ failedServiceUnavailableError: 1 }, 'Workflow Failed: ServiceUnavailableError', 'warning'],
   [{ failurePercent: 5 }, null],
   [{ failurePercent: 5.1 }, 'Elevated Failure Rate', 'warning'],
   [{ failurePercent: 10 }, 'Elevated Failure Rate', 'warning'],
@@ -41,7 +51,7 @@ for (const [fact, title, severity] of CASES) {
 }
 
 t.test('every condition with data gets a verdict, so that clear ones resolve', async (t) => {
-  t.equal(evaluate(CALM).length, 6);
+  t.equal(evaluate(CALM).length, Object.keys(CALM).length);
 });
 
 t.test('a condition without data gets no verdict at all', async (t) => {

@@ -88,7 +88,10 @@ t.test('resolved dead letters go when they are old, open ones and those of event
   t.strictSame((await ids('tds_dead_letter_queue', 'id')).includes(done ?? ''), false);
 });
 
-t.test('resolved alerts, old totals and workers that ended a day ago go', async (t) => {
+t.test('resolved alerts, old counts and workers that ended a day ago go', async (t) => {
+  await pool.query(`
+    insert into tds_webhook_rejections (hour, cause, path, rejections, first_at, last_at)
+    select at, 'no_signature', '/', 1, at, at from generate_series(1, 3) n, lateral (select now() - n * interval '20 days' as at) a`);
   await pool.query(`
     insert into tds_alerts (rule, title, severity, message, resolved_at)
     select 'r' || n, 't', 'info', 'm', case when n < 3 then now() - n * interval '20 days' end from generate_series(1, 3) n`);
@@ -98,9 +101,36 @@ t.test('resolved alerts, old totals and workers that ended a day ago go', async 
     insert into tds_workers (worker_id, host, pid, expires_at, concurrency, ended_at)
     select gen_random_uuid(), 'h', n, now(), 1, case when n < 3 then now() - n * interval '20 hours' end
     from generate_series(1, 3) n`);
-  t.match(await purge(pool, 30), { alerts: 1, totals: 2, workers: 1 });
+  t.match(await purge(pool, 30), { alerts: 1, totals: 2, workers: 1, rejections: 2 });
   t.strictSame(await ids('tds_alerts', 'rule'), ['r1', 'r3']);
   t.strictSame(await ids('tds_workers', 'pid::text'), ['1', '3']);
+});
+
+t.test('failures go with their event, and a group with its last failure', async (t) => {
+  const [done] = await addAged(pool, { days: 31 });
+  const [dead] = await addAged(pool, { days: 31, status: 'dead_letter' });
+  for (const [id, cause] of [
+    [done, 'cured'],
+    [dead, 'deadly'],
+  ]) {
+    await pool.query(
+      `insert into tds_failures (event_id, created_at, fingerprint, attempt, status, organization_id, event_type, entity_key,
+         worker_id, error_tag, message)
+       values ($1, now() - interval '31 days', $2, 1, 'retry', '1', 'a.b', 1, gen_random_uuid(), 'T', 'm')`,
+      [id, cause],
+    );
+    await pool.query(
+      `insert into tds_failure_groups (fingerprint, error_tag, message, place, failures, first_seen_at, last_seen_at)
+       values ($1, 'T', 'm', '', 1, now() - interval '31 days', now() - interval '31 days')`,
+      [cause],
+    );
+    await pool.query(`insert into tds_failure_hours values ($1, date_trunc('hour', now() - interval '31 days'), 1)`, [
+      cause,
+    ]);
+  }
+  t.match(await purge(pool, 30), { failures: 1, failure_groups: 1, failure_hours: 2 });
+  t.strictSame(await ids('tds_failures', 'event_id'), [dead], 'why a dead letter is dead stays known');
+  t.strictSame(await ids('tds_failure_groups', 'fingerprint'), ['deadly']);
 });
 
 t.test('it goes in batches that a stop ends, and the next time does the rest', async (t) => {
@@ -130,7 +160,7 @@ t.test('intake goes on while a batch is open, and a row that an operator holds i
     arrived += (await arrive(pool, [`new-${arrived}`])).length;
   });
   t.match(await purge(watched, 30), { events: 1 });
-  t.equal(arrived, 8, 'one event arrived within each transaction');
+  t.equal(arrived, 13, 'one event arrived within each transaction');
   await operator.query('rollback');
   const left = await ids('tds_sync_queue', 'id');
   t.ok(left.includes(held ?? '') && !left.includes(free ?? ''));
@@ -167,7 +197,7 @@ t.test('each statement finds its rows by index and reads no more than its batch'
     await client.query('rollback to explained');
   });
   await purge(watched, 30);
-  t.equal(plans.length, 16, 'batches: 6 of events, 2 each of keys, inbox and logs, 4 others');
+  t.equal(plans.length, 21, 'batches: 6 of events, 2 each of keys, inbox and logs, 9 others');
   for (const plan of plans) {
     t.notMatch(plan, /Seq Scan on tds_/);
     t.ok(rowsRead(plan) <= 5000, `${rowsRead(plan)} rows read`, { plan });

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import { isCheckCallBody } from '../../inbox/body.ts';
 import { parseDelivery } from '../../inbox/parse.ts';
+import type { RejectionCounter } from '../../monitor/rejections.ts';
 import type { Api, Deps } from '../deps.ts';
 import { refuseForeignCaller } from '../plugins/local-only.ts';
 import { Problem } from '../problem.ts';
@@ -11,6 +12,7 @@ import { UnnamedOrganization } from '../unnamed-organization.ts';
 import { keepRawBody } from '../webhook-body.ts';
 import { factsOf } from '../webhook-facts.ts';
 import { demandsProof, notAuthentic, proofOf, queryOf } from '../webhook-proof.ts';
+import { WebhookRejections } from '../webhook-rejections.ts';
 
 const Accepted = Type.Object({
   success: Type.Literal(true),
@@ -27,7 +29,7 @@ const SEGMENTS: Record<string, TSchema> = {
   action: Type.String({ examples: ['updated'] }),
 };
 /** What the route remembers from one delivery to the next. */
-type Parts = { gate: SchemaGate; unnamed: UnnamedOrganization };
+type Parts = { gate: SchemaGate; unnamed: UnnamedOrganization; rejections: WebhookRejections };
 
 type Hook = FastifyRequest<{ Params: { organization_id?: string; module?: string; action?: string } }>;
 
@@ -53,12 +55,17 @@ const PATHS = [
  * parse, store, commit, and only then 202. What is authentic is never answered with 4xx, because Zoho would not send it
  * again; the one exception is a query, which nobody can prove.
  */
-export async function webhookRoutes(api: Api, deps: Deps): Promise<void> {
+export async function webhookRoutes(api: Api, deps: Deps, counter: RejectionCounter): Promise<void> {
   const { config } = deps;
   warnAtStart(deps);
-  const parts = { gate: new SchemaGate(deps), unnamed: new UnnamedOrganization(deps) };
+  const rejections = new WebhookRejections(config, counter);
+  const parts = { gate: new SchemaGate(deps), unnamed: new UnnamedOrganization(deps), rejections };
   await api.register(async (scope) => {
     scope.addHook('onRequest', (request, _reply, done) => done(refusal(request, deps)));
+    scope.addHook('onResponse', (request, reply, done) => {
+      rejections.count(request, reply.statusCode);
+      done();
+    });
     keepRawBody(scope, deps);
     for (const url of PATHS) {
       scope.route({
@@ -112,14 +119,15 @@ function refusal(request: FastifyRequest, { config }: Deps): Error | undefined {
 
 async function receive(request: Hook, reply: FastifyReply, deps: Deps, parts: Parts): Promise<FastifyReply> {
   const { config, inbox } = deps;
-  const { gate, unnamed } = parts;
+  const { gate, unnamed, rejections } = parts;
   const body = (request.body as Buffer | undefined) ?? Buffer.alloc(0);
   const contentType = request.headers['content-type'] ?? '';
   const proof = proofOf(request, body, config);
   if (!proof.valid) {
     if (isCheckCallBody(body, contentType)) return answerCheck(request, reply);
-    throw notAuthentic(request, body.length);
+    throw notAuthentic(request, rejections.examine(request, body));
   }
+  rejections.accepted();
   const input = { body, contentType, method: request.method, ...segmentsOf(request) };
   const parsed = parseDelivery({ ...input, defaultOrganization: config.defaultOrganization });
   if (parsed.kind === 'check') return answerCheck(request, reply);

@@ -19,4 +19,5 @@ export type BooksRecords = {
   event_id: Optional<string>;
   source: string;
   updated_at: GeneratedTimestamp;
+  valid_from: OptionalTimestamp;
 };

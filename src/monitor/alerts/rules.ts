@@ -1,18 +1,26 @@
+import { PULL_RULES, type PullFacts } from './pull-rules.ts';
+import { WORKFLOW_RULES, type WorkflowFacts } from './workflow-rules.ts';
+
 /** What the rules look at. `null` means unknown: no data never fires an alert and never resolves one. */
-export type Facts = {
-  /** Seconds since the last sign of life of any worker; 0 while one is alive. */
-  secondsWithoutWorker: number | null;
-  /** Events in `pending`. */
-  pending: number | null;
-  /** Open dead letters. */
-  deadLetters: number | null;
-  /** Events in `processing` for more than an hour, or which no worker holds. */
-  stuck: number | null;
-  /** Share of the last hour's events whose first attempt failed, in percent; null when there are too few to say. */
-  failurePercent: number | null;
-  /** Events that wait or run and were given back uncharged five times in a row or more. */
-  givenBack: number | null;
-};
+export type Facts = WorkflowFacts &
+  PullFacts & {
+    /** Seconds since the last sign of life of any worker; 0 while one is alive. */
+    secondsWithoutWorker: number | null;
+    /** Events in `pending`. */
+    pending: number | null;
+    /** Open dead letters. */
+    deadLetters: number | null;
+    /** Events in `processing` for more than an hour, or which no worker holds. */
+    stuck: number | null;
+    /** Share of the last hour's events whose first attempt failed, in percent; null when there are too few to say. */
+    failurePercent: number | null;
+    /** Events that wait or run and were given back uncharged five times in a row or more. */
+    givenBack: number | null;
+    /** Webhook deliveries rejected since the last accepted one; null while none has ever been accepted. */
+    rejectedSinceAccepted: number | null;
+    /** Fields that appeared, vanished or became unreadable in the last 24 hours. */
+    driftingFields: number | null;
+  };
 
 export type Severity = 'critical' | 'warning' | 'info';
 
@@ -28,7 +36,7 @@ export type Rule = {
   message: (value: number) => string;
 };
 
-/** Within a condition the severest stands first. Those of the operations guide, and three that it lacks. */
+/** Within a condition the severest stands first. Those of the operations guide, and what it lacks. */
 export const RULES: readonly Rule[] = [
   {
     rule: 'no_worker',
@@ -106,6 +114,26 @@ export const RULES: readonly Rule[] = [
       `${events(n)} been given back five times in a row or more without an attempt being charged. ` +
       "Look for a rate limit or an outage in the worker's log; each further time costs an attempt.",
   },
+  {
+    rule: 'webhooks_rejected',
+    condition: 'rejectedSinceAccepted',
+    title: 'Webhooks Rejected',
+    severity: 'warning',
+    threshold: 0,
+    message: (n) =>
+      `${n} webhook deliveries have been rejected since the last accepted one. dashboard/webhooks/rejected says why.`,
+  },
+  {
+    rule: 'field_drift',
+    condition: 'driftingFields',
+    title: 'Fields Have Changed',
+    severity: 'info',
+    threshold: 0,
+    message: (n) =>
+      `${n} field${n === 1 ? ' has' : 's have'} appeared, vanished or become unreadable. dashboard/field-drift lists them.`,
+  },
+  ...WORKFLOW_RULES,
+  ...PULL_RULES,
 ];
 
 export type Verdict = {

@@ -131,12 +131,13 @@ export class ZohoClient {
     path: string,
     query: Record<string, string>,
     { token, apiDomain }: AccessToken,
-    { signal }: Turn,
+    { signal, onCall }: Turn,
     asked: Asked,
   ): Promise<Called<Answer>> {
     const url = new URL(apiBase(api, this.#access.addresses, apiDomain) + path);
     // URLSearchParams writes the + of a time's offset as %2B, which Zoho demands.
     url.search = new URLSearchParams({ ...query, organization_id: this.organizationId }).toString();
+    onCall?.();
     const startedAt = performance.now();
     const called = await this.#outcome(url, token, signal, asked);
     this.#onCall?.({

@@ -15,16 +15,17 @@ export type Details = Map<string, ZohoRecord | null>;
 
 /**
  * Fetches full records: in bulk where the API can, one by one where it cannot or left an id out. Throws the first
- * ZohoError; what was fetched until then is lost, so ask for as many as you are ready to ask for again.
+ * ZohoError; what was fetched until then stands in `found`, and what stands there is not fetched again.
  */
 export async function fetchDetails(
   client: ZohoClient,
   module: PullModule,
   ids: readonly string[],
   turn: Turn,
+  found: Details = new Map(),
 ): Promise<Details> {
-  const found: Details = new Map();
-  if (module.bulk !== null) await fetchInBulk(client, module, module.bulk, ids, turn, found);
+  const wanted = ids.filter((id) => !found.has(id));
+  if (module.bulk !== null) await fetchInBulk(client, module, module.bulk, wanted, turn, found);
   const rest = ids.filter((id) => !found.has(id));
   await inParallel(rest, atOnce(client, turn), async (id) => {
     found.set(id, await client.detail(module, id, turn));

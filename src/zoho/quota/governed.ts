@@ -16,6 +16,8 @@ export type Governed = {
 export type Turn = {
   lane: Lane;
   signal?: AbortSignal | undefined;
+  /** Told of each call that is sent, whatever becomes of it. */
+  onCall?: (() => void) | undefined;
   /** Told the reason, a sentence, each time it changes while the call waits. */
   onWait?: ((reason: string) => void) | undefined;
 };

@@ -17,6 +17,17 @@ export type QuotaState = {
   pause_reason: string | null;
 };
 
+/** Below this part of the day's calls, what can wait is done less often. */
+const SHORT = 0.25;
+
+/** The organizations that have less than a quarter of the day's calls left; one whose quota is unknown is not short. */
+export async function shortOfCalls(db: Database): Promise<Set<string>> {
+  const short = (await quotaStates(db)).filter(
+    ({ day_limit, day_remaining }) => day_limit !== null && day_remaining !== null && day_remaining < SHORT * day_limit,
+  );
+  return new Set(short.map(({ organization_id }) => organization_id));
+}
+
 /** The quota of every organization that was ever called, in the order of their ids. */
 export async function quotaStates(db: Database): Promise<QuotaState[]> {
   const { rows } = await sql<QuotaState>`

@@ -1,0 +1,55 @@
+import { sql } from 'kysely';
+import type { Database } from '../../db/database.ts';
+
+/** How one attempt ended. */
+export type AttemptOfStory = {
+  event_id: string;
+  ended_at: Date;
+  attempt: number;
+  status: string;
+  duration_ms: number | null;
+  worker_id: string | null;
+  outcome: string | null;
+  error_tag: string | null;
+  /** Template of the message, of a failure. */
+  message: string | null;
+  handler: string | null;
+  fingerprint: string | null;
+};
+
+/** What an operator did to an event. */
+export type DeedOfStory = {
+  event_id: string;
+  at: Date;
+  operator: string;
+  action: string;
+  result: string;
+  request_id: string | null;
+};
+
+/** So many attempts and deeds of a story are shown, the latest. */
+export const MAX_PARTS = 500;
+
+/** The attempts at these events, oldest first; of messages only the templates, which name nobody. */
+export async function attemptsOf(db: Database, ids: string[]): Promise<AttemptOfStory[]> {
+  const { rows } = await sql<AttemptOfStory>`
+    select l.queue_id as event_id, l.created_at as ended_at, l.attempt, l.status, l.duration_ms, l.worker_id, l.outcome,
+      l.error_tag, f.message, f.handler, f.fingerprint
+    from (select * from tds_sync_logs where queue_id = any (${ids}::uuid[]) order by created_at desc limit ${MAX_PARTS}) l
+    left join lateral (
+      select message, handler, fingerprint from tds_failures f
+      where f.event_id = l.queue_id and f.attempt = l.attempt and f.status = l.status
+        and f.created_at between l.created_at and l.created_at + interval '1 minute'
+      order by f.created_at limit 1) f on true
+    order by l.created_at, l.attempt`.execute(db);
+  return rows;
+}
+
+/** What operators did to these events, oldest first. */
+export async function deedsOf(db: Database, ids: string[]): Promise<DeedOfStory[]> {
+  const { rows } = await sql<DeedOfStory>`
+    select target as event_id, created_at as at, operator, action, result, request_id from (
+      select * from tds_audit_log where target = any (${ids}::text[]) order by id desc limit ${MAX_PARTS}) a
+    order by id`.execute(db);
+  return rows;
+}

@@ -1,0 +1,10 @@
+import { type Classification, classify, type ErrorTag } from '../errors.ts';
+
+/** How a failure is stored, of a run in `result` and of an activity in `error`. */
+export type Failure = { message: string; tag: ErrorTag; cause: Classification['detail']['causes'] };
+
+/** `cause`: the error and what caused it, each with the called system's answer (`status`, `body`) where there is one. */
+export function failureOf(error: unknown): Failure {
+  const { message, tag, detail } = classify(error);
+  return { message, tag, cause: detail.causes };
+}
