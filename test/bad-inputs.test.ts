@@ -32,6 +32,8 @@ const ALLOWED: Record<Effect, RegExp> = {
 const system = await startSystem(t, {
   ZOHO_WEBHOOK_SECRET: `${CURRENT_SECRET},${PREVIOUS_SECRET}`,
   HANDLERS_DIR: path.join(import.meta.dirname, 'bad-inputs/handlers'),
+  // As npm run api and the units have it: without it V8 keeps 100 MB more after the exports.
+  NODE_OPTIONS: '--max-semi-space-size=8',
 });
 
 t.test('every case is sent in some way, and answered as the table allows', async (t) => {

@@ -79,8 +79,8 @@ t.test('every notification links to a section of the runbook, which says what to
   for (const anchor of ['dead_letter', 'workflow_failed']) t.match(section('docs/runbook.md', anchor), /^1\. ./m);
 });
 
-/** Settings of systemd's, of Node's and of an example. */
-const OTHERS = new Set(['SHIPPING_URL', 'NODE_COMPILE_CACHE']);
+/** Settings of systemd's, of Node's, of terminals and of an example. */
+const OTHERS = new Set(['NO_COLOR', 'SHIPPING_URL', 'NODE_COMPILE_CACHE']);
 
 t.test('every setting that is named exists', async (t) => {
   const known = new Set(Object.values(SETTINGS).map((setting) => setting.env as string));

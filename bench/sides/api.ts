@@ -29,7 +29,13 @@ side<{ url: string; store: Store }, { port: number }>(async ({ url, store }) => 
     none: () => ({ accept: noDatabase }),
     textbook: () => ({ accept: textbook(pool) }),
   };
-  const api = await buildApp({ config: loadConfig({ ZOHO_WEBHOOK_SECRET: SECRET }), log, db, inbox: stores[store]() });
+  const api = await buildApp({
+    config: loadConfig({ ZOHO_WEBHOOK_SECRET: SECRET }),
+    log,
+    db,
+    pool,
+    inbox: stores[store](),
+  });
   return { port: Number(new URL(await listen(api, { host: '127.0.0.1', port: 0 })).port) };
 });
 

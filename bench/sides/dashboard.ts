@@ -23,7 +23,7 @@ const OTHERS = [
 side<{ url: string; requests: number }, Dashboard>(async ({ url, requests }) => {
   const { db, pool } = open(url, 10, false);
   const inbox = { accept: () => Promise.reject(new Error('no webhooks here')) };
-  const api = await buildApp({ config: loadConfig({}), log, db, inbox });
+  const api = await buildApp({ config: loadConfig({}), log, db, pool, inbox });
   const get = async (path: string) => {
     const response = await api.inject(path);
     if (response.statusCode !== 200) throw new Error(`${path}: ${response.statusCode} ${response.body}`);

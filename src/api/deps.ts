@@ -6,6 +6,7 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
+import type { Pool } from 'pg';
 import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import type { Inbox } from '../inbox/store.ts';
@@ -18,6 +19,8 @@ export type Deps = {
   log: Logger;
   /** The operators' pool: its own connections, so that a flood of webhooks cannot lock operators out. */
   db: Database;
+  /** The same pool as `db`, for what runs in many transactions of its own. */
+  pool: Pool;
   inbox: Pick<Inbox, 'accept'>;
   /** What operators can start; the workers run it. Default: nothing. */
   workflows?: Workflows;

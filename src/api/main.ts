@@ -54,6 +54,7 @@ const api = await buildApp({
   config,
   log,
   db: operators.db,
+  pool: operators.pool,
   workflows: syncWorkflows(operators.db, config),
   inbox: config.crashAt === 'before_ack' ? fatal(inbox) : inbox,
   // The launcher of `npm start` holds an IPC channel to its children; systemd sets NOTIFY_SOCKET (Type=notify).

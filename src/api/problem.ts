@@ -34,6 +34,12 @@ export function notFound(what: string, hint: string): Problem {
   return new Problem(404, 'not_found', `No ${what} has this id. ${hint}`);
 }
 
+/** 409: an operator took the event out of the queue. */
+export function inQuarantine(): Problem {
+  const detail = 'An operator took this event out of the queue. Release it: POST api/admin/events/<id>/release.';
+  return new Problem(409, 'in_quarantine', detail);
+}
+
 const RETRY_AFTER_SECONDS = 5;
 
 /** 503: nothing was done, and the caller should come again after these seconds. */

@@ -23,7 +23,31 @@ export const Time = Type.Unsafe<Date | string>({
 
 export const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
+/** PostgreSQL's texts cannot hold NUL, nor half of a surrogate pair. */
+export const Reason = Type.String({
+  minLength: 1,
+  maxLength: 500,
+  pattern: '^[^\\0\\ud800-\\udfff]*[^\\0\\ud800-\\udfff\\s][^\\0\\ud800-\\udfff]*$',
+  description: 'Why, for the audit log.',
+  examples: ['Duplicate event'],
+});
+
+/** What may be sent with a deed that needs no reason; Fastify takes a body that is missing for null. */
+export const ReasonBody = Nullable(Type.Object({ reason: Type.Optional(Reason) }));
+
+/** The one switch: while it is on, no worker claims anything. */
+export const Pause = Type.Object({
+  paused: Type.Boolean({ description: 'Nothing is claimed; what is in hand finishes; webhooks are accepted.' }),
+  paused_at: Nullable(Time),
+  paused_by: Nullable(Type.String({ examples: ['anna'] })),
+  reason: Nullable(Type.String({ examples: ['Zoho Books is down'] })),
+});
+
 export const IdParams = Type.Object({ id: Uuid });
+
+export const DryRun = Type.Object({
+  dry_run: Type.Optional(Type.Boolean({ description: 'Only says what would be done.' })),
+});
 
 export const MAX_LIMIT = 200;
 

@@ -105,8 +105,11 @@ export const SETTINGS = {
   retentionDays: setting('RETENTION_DAYS', value.integer(1, 3650), 30),
   historyDays: setting('HISTORY_DAYS', value.integer(0, 36_500), 90),
   handlersDir: optional('HANDLERS_DIR', value.text),
+  startPaused: setting('TDS_START_PAUSED', value.oneOf('0', '1'), '0'),
   queueDriver: setting('QUEUE_DRIVER', value.oneOf('postgres', 'bullmq'), 'postgres'),
   redisUrl: optional('REDIS_URL', value.redisUrl, { secret: true }),
+  tdsUrl: optional('TDS_URL', value.text),
+  tdsToken: optional('TDS_TOKEN', value.text, SECRET),
   crashAt: optional('TDS_CRASH_AT', value.oneOf(...CRASH_POINTS)),
 };
 

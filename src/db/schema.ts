@@ -2,6 +2,7 @@ import type { AlertTables } from './schema/alerts.ts';
 import type { FailureTables } from './schema/failures.ts';
 import type { FieldTables } from './schema/fields.ts';
 import type { HistoryTables } from './schema/history.ts';
+import type { InterventionTables } from './schema/interventions.ts';
 import type { MirrorTables } from './schema/mirror.ts';
 import type { MonitorTables } from './schema/monitor.ts';
 import type { PullTables } from './schema/pull.ts';
@@ -14,6 +15,7 @@ export type * from './schema/alerts.ts';
 export type * from './schema/failures.ts';
 export type * from './schema/fields.ts';
 export type * from './schema/history.ts';
+export type * from './schema/interventions.ts';
 export type * from './schema/mirror.ts';
 export type * from './schema/monitor.ts';
 export type * from './schema/pull.ts';
@@ -27,6 +29,7 @@ export type Schema = AlertTables &
   FailureTables &
   FieldTables &
   HistoryTables &
+  InterventionTables &
   MirrorTables &
   MonitorTables &
   PullTables &

@@ -10,10 +10,15 @@ import { splitWebhookPath } from './webhook-path.ts';
  * Give it a transaction.
  */
 export async function retry(trx: Kysely<Schema>, id: string, defaultOrganization: string): Promise<RetryResult> {
+  await parseAgain(trx, id, defaultOrganization);
+  return retryDeadLetter(trx, id);
+}
+
+/** Parses a dead letter whose delivery was not understood by today's code. Give it a transaction. */
+export async function parseAgain(trx: Kysely<Schema>, id: string, defaultOrganization: string): Promise<void> {
   const stored = await lockQuarantined(trx, id);
   const parsed = stored && parseDelivery({ ...stored, ...splitWebhookPath(stored.path), defaultOrganization });
   if (parsed?.kind === 'delivery') await becomes(trx, id, parsed.delivery);
-  return retryDeadLetter(trx, id);
 }
 
 type Stored = { body: Buffer; contentType: string; method: string; path: string };

@@ -40,11 +40,18 @@ export async function openDeadLetters(
   };
 }
 
+/** The JSON of an open dead letter; undefined when there is none of this id. */
+export async function openDeadLetter(db: Database, id: string): Promise<string | undefined> {
+  const { rows } = await sql<{ row: string }>`
+    select ${asJson} as row from tds_dead_letter_queue where id = ${id} and resolved_at is null`.execute(db);
+  return rows[0]?.row;
+}
+
 const asJson: RawBuilder<string> = sql`json_build_object('id', id, 'original_queue_id', original_queue_id,
   'event_type', event_type, 'entity_id', entity_id, 'payload', payload, 'attempt_count', attempt_count,
   'last_error', ${shortError('last_error')}, 'moved_to_dlq_at', ${rfc3339('moved_to_dlq_at')},
   'retry_count', retry_count, 'last_retry_at', ${rfc3339('last_retry_at')}, 'error_tag', error_tag, 'kind', kind,
-  'organization_id', organization_id, 'event_id', id,
+  'organization_id', organization_id, 'event_id', id, 'quarantined_by', quarantined_by,
   'raw_body_base64', translate(encode(raw_body, 'base64'), E'\n', ''))::text`;
 
 function rfc3339(column: string): RawBuilder<string> {

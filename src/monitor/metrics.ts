@@ -1,13 +1,14 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/database.ts';
 import { oldestPendingAgeSeconds, queueStats } from '../queue/inspect.ts';
+import { pauseState } from '../queue/pause.ts';
 import { keyMetrics } from './alerts/bands.ts';
 import { firingAlerts } from './alerts/firing.ts';
 import { readWorkers } from './workers.ts';
 
 /** GET /dashboard/metrics: the keys of the operations guide, all present even when there is nothing to count. */
 export async function readMetrics(db: Database, bands: Readonly<Record<string, number>> = {}) {
-  const [{ total: _total, ...by_status }, oldest, last_hour, workers, table_sizes, active_connections, alerts] =
+  const [{ total: _total, ...by_status }, oldest, last_hour, workers, table_sizes, active_connections, alerts, pause] =
     await Promise.all([
       queueStats(db),
       oldestPendingAgeSeconds(db),
@@ -16,12 +17,13 @@ export async function readMetrics(db: Database, bands: Readonly<Record<string, n
       tableSizes(db),
       activeConnections(db),
       firingAlerts(db),
+      pauseState(db),
     ]);
   const fire = [...alerts.active, ...alerts.acknowledged].map(({ rule }) => rule);
   const measured = { ...by_status, success_rate_percent: last_hour.success_rate_percent };
   return {
     timestamp: new Date().toISOString(),
-    queue: { by_status, oldest_pending_age_seconds: oldest, dead_letter_count: by_status.dead_letter },
+    queue: { by_status, oldest_pending_age_seconds: oldest, dead_letter_count: by_status.dead_letter, pause },
     processing: { last_hour },
     workers,
     database: { table_sizes, active_connections },

@@ -33,3 +33,27 @@ export async function workersAtWork(db: Database): Promise<number> {
     select count(*)::int as workers from tds_workers where ${ALIVE} and not draining`.execute(db);
   return rows[0]?.workers ?? 0;
 }
+
+export type WorkerRow = {
+  worker_id: string;
+  /** `lost`: it has not said goodbye, and its lease has run out. */
+  state: 'alive' | 'draining' | 'lost' | 'ended';
+  host: string;
+  pid: number;
+  version: string;
+  concurrency: number;
+  in_flight: number;
+  started_at: Date;
+  heartbeat_at: Date;
+  ended_at: Date | null;
+};
+
+/** Workers of the last day, those that live first. */
+export async function listWorkers(db: Database, limit: number): Promise<WorkerRow[]> {
+  const { rows } = await sql<WorkerRow>`
+    select worker_id, host, pid, version, concurrency, in_flight, started_at, heartbeat_at, ended_at,
+      case when ended_at is not null then 'ended' when expires_at <= now() then 'lost'
+        when draining then 'draining' else 'alive' end as state
+    from tds_workers order by ended_at is not null, heartbeat_at desc, worker_id limit ${limit}`.execute(db);
+  return rows;
+}

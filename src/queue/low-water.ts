@@ -5,6 +5,8 @@ export type Place = { priority: number; arrival: string };
 
 const BEGINNING: Place = { priority: -2147483648, arrival: '0' };
 const REFRESH_MS = 1000;
+/** What webhooks get. The mark never moves behind it: what they bring would stand before the mark, for a second. */
+const LIVE_PRIORITY = 1;
 
 /**
  * Where a worker's claims begin to look for candidates. While another session holds an old snapshot, the index keeps
@@ -55,7 +57,8 @@ export class LowWater {
       (least, event) => (least && !before(event, least) ? least : event),
       undefined,
     );
-    if (first && setBack === this.#setBack) this.#place = { priority: first.priority, arrival: first.arrival };
+    if (first && first.priority <= LIVE_PRIORITY && setBack === this.#setBack)
+      this.#place = { priority: first.priority, arrival: first.arrival };
     return events;
   }
 }

@@ -52,6 +52,16 @@ export async function purge(pool: Pool, days: number, signal?: AbortSignal): Pro
   return result;
 }
 
+/** How many completed events `purge` would delete. */
+export async function countPurgeable(pool: Pool, days: number): Promise<number> {
+  const { rows } = await pool.query<{ events: number }>(
+    `select count(*)::int as events from tds_sync_queue
+     where queued_at < ${TOO_OLD} and status = 'completed' and completed_at < ${TOO_OLD}`,
+    [days],
+  );
+  return rows[0]?.events ?? 0;
+}
+
 async function* batches(pool: Pool, { text, start = [] }: Step, days: number, signal?: AbortSignal) {
   for (let place = start, more = true; more && !signal?.aborted; ) {
     const began = performance.now();

@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import { exclusively } from '../db/transaction.ts';
 import { setHistoryDays } from '../handlers/history-days.ts';
+import { parseAgain } from '../inbox/retry.ts';
 import type { Logger } from '../log.ts';
 import { announceAlerts } from '../monitor/alerts/announce.ts';
 import { evaluateAlerts } from '../monitor/alerts/evaluate.ts';
@@ -12,6 +13,8 @@ import { DeadMansSwitch } from '../monitor/notify/heartbeat.ts';
 import type { NotifyConfig } from '../monitor/notify/outgoing.ts';
 import { rollUpFailures } from '../queue/failures.ts';
 import { purge } from '../queue/purge.ts';
+import { advanceRetryRuns } from '../queue/retry-runs/advance.ts';
+import { purgeRetryRuns } from '../queue/retry-runs/purge.ts';
 import { purgePulls } from '../sync/purge.ts';
 import { purgeWorkflows } from '../workflows/purge.ts';
 import type { Workflows } from '../workflows/registry.ts';
@@ -20,6 +23,7 @@ import { shortOfCalls } from '../zoho/quota/quota-state.ts';
 import type { WorkerContext } from './context.ts';
 
 const ALERTS = '*/15 * * * * *';
+const RETRY_RUNS = '* * * * * *';
 const ROLL_UP = '*/20 * * * * *';
 const FIELDS = '40 * * * * *';
 const PURGE = '17 3 * * *';
@@ -34,6 +38,7 @@ export type ScheduleOptions = Pick<
   | 'alertThresholds'
   | 'digestCron'
   | 'heartbeatUrl'
+  | 'defaultOrganization'
 > &
   NotifyConfig;
 
@@ -46,7 +51,7 @@ export class Schedule {
 
   constructor({ pool, log }: WorkerContext, db: Database, config: ScheduleOptions, workflows: Workflows) {
     const { failureRateMinEvents, retentionDays, historyDays, alertThresholds } = config;
-    const { syncChangedCron, reconcileCron, digestCron } = config;
+    const { syncChangedCron, reconcileCron, digestCron, defaultOrganization } = config;
     const deadMansSwitch = new DeadMansSwitch(config, log);
     this.#log = log;
     this.#keepHistory = () => setHistoryDays(db, historyDays);
@@ -57,6 +62,9 @@ export class Schedule {
         announceAlerts(log, changes ?? []);
         await deadMansSwitch.evaluated();
       }),
+      this.#task(RETRY_RUNS, 'retrying dead letters', () =>
+        advanceRetryRuns(db, (trx, id) => parseAgain(trx, id, defaultOrganization)),
+      ),
       this.#task(ROLL_UP, 'counting failures', () => rollUpFailures(db)),
       this.#task(FIELDS, 'looking at fields', () => sampleFields(db)),
       this.#task(PURGE, 'purging', async () => {
@@ -65,6 +73,7 @@ export class Schedule {
         const purged = await exclusively(pool, 'purge', async () => {
           const workflows = await purgeWorkflows(db, retentionDays, signal);
           await purgePulls(db, retentionDays, signal);
+          await purgeRetryRuns(pool, retentionDays, signal);
           return { ...(await purge(pool, retentionDays, signal)), workflows };
         });
         if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');

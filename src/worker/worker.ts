@@ -8,6 +8,7 @@ import type { Logger } from '../log.ts';
 import { notifier } from '../monitor/notify/notifier.ts';
 import { OutageLog } from '../outage-log.ts';
 import { createDispatcher, dispatchByPostgres } from '../queue/dispatch.ts';
+import { pause } from '../queue/pause.ts';
 import { sessionsOf } from '../queue/rescue.ts';
 import type { Part } from '../shutdown.ts';
 import { WORKFLOWS_CHANNEL } from '../workflows/held.ts';
@@ -61,6 +62,8 @@ export async function createWorker(
     async start() {
       await dog.start?.();
       await heartbeat.start();
+      if (config.startPaused === '1')
+        await pause(queue, 'TDS_START_PAUSED', 'a worker started with TDS_START_PAUSED=1');
       loop.start();
       workflowLoop.start();
       sweep.start();

@@ -28,7 +28,7 @@ export async function apiOn(
 ): Promise<{ api: Api; config: Config }> {
   const config = { ...loadConfig({ NODE_ENV: 'test' }), ...overrides };
   const inbox = new Inbox(pool, silentLog, { timeoutMs: 500 });
-  const api = await buildApp({ config, log: silentLog, db, inbox, ...(workflows && { workflows }) });
+  const api = await buildApp({ config, log: silentLog, db, pool, inbox, ...(workflows && { workflows }) });
   await api.ready();
   t.teardown(() => api.close());
   return { api, config };

@@ -6,7 +6,7 @@ import { buildApp } from '../../src/api/app.ts';
 import { createLogger } from '../../src/log.ts';
 import { as, OPERATORS, testApi } from './client.ts';
 
-const { api, config, db } = await testApi(t, { operators: OPERATORS, basePath: '/tds' });
+const { api, config, db, pool } = await testApi(t, { operators: OPERATORS, basePath: '/tds' });
 
 t.test('serves the page and every file it names, each with its type', async (t) => {
   const page = await api.inject('/dashboard/');
@@ -33,7 +33,13 @@ t.test('tells the caller name and role, and nothing of the token', async (t) => 
 t.test('the log', async (t) => {
   const file = path.join(t.testdir(), 'log');
   const log = createLogger('tds-core-api', 'info', { fd: openSync(file, 'a'), journald: false });
-  const watched = await buildApp({ config, log, db, inbox: { accept: () => Promise.reject(new Error('not used')) } });
+  const watched = await buildApp({
+    config,
+    log,
+    db,
+    pool,
+    inbox: { accept: () => Promise.reject(new Error('not used')) },
+  });
   t.teardown(() => watched.close());
   let read = 0;
   /** The lines since the last look. */

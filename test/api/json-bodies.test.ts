@@ -4,9 +4,15 @@ import { loadConfig } from '../../src/config.ts';
 import { silentLog, testDatabase } from '../helper.ts';
 import { addDeadLetter } from './client.ts';
 
-const { db } = await testDatabase(t);
+const { db, pool } = await testDatabase(t);
 const config = loadConfig({ NODE_ENV: 'test' });
-const api = await buildApp({ config, log: silentLog, db, inbox: { accept: () => Promise.reject(new Error('none')) } });
+const api = await buildApp({
+  config,
+  log: silentLog,
+  db,
+  pool,
+  inbox: { accept: () => Promise.reject(new Error('none')) },
+});
 t.teardown(() => api.close());
 const options = { config: { role: 'operator', action: 'test.echo' } } as const;
 api.post('/echo', options, async ({ body }) => ({ body: body === undefined ? 'none' : body }));

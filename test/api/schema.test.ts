@@ -23,7 +23,7 @@ async function onEmptyDatabase(t: Teardown, given?: string) {
   const log = createLogger('tds-core-test', 'silent');
   log.error = ((fields: object) => logged.push(fields)) as typeof log.error;
   const inbox = new Inbox(open.pool, silentLog, { timeoutMs: 500 });
-  const api = await buildApp({ config: loadConfig({ NODE_ENV: 'test' }), log, db: open.db, inbox });
+  const api = await buildApp({ config: loadConfig({ NODE_ENV: 'test' }), log, db: open.db, pool: open.pool, inbox });
   t.teardown(() => api.close());
   const readiness = async () => {
     const answer = await api.inject('/readyz');

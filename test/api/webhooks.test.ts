@@ -254,14 +254,14 @@ t.test('query parameters', async (t) => {
 });
 
 t.test('the start warns of what a captured delivery could do', async (t) => {
-  const { db } = await testDatabase(t);
+  const { db, pool } = await testDatabase(t);
   const warningsOf = async (overrides: Partial<Config>) => {
     const warnings: string[] = [];
     const log = createLogger('tds-core-test', 'silent');
     log.warn = (_fields: object, message?: string) => void warnings.push(message ?? '');
     const config = { ...loadConfig({ NODE_ENV: 'test' }), ...overrides };
     const inbox = { accept: () => Promise.reject(new Error('nothing is sent')) };
-    await (await buildApp({ config, log, db, inbox })).close();
+    await (await buildApp({ config, log, db, pool, inbox })).close();
     return warnings;
   };
   const webhookToken = ['a-shared-secret'];

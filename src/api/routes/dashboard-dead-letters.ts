@@ -1,34 +1,34 @@
 import { Type } from 'typebox';
 import { retry } from '../../inbox/retry.ts';
 import { act } from '../../monitor/audit.ts';
-import { openDeadLetters } from '../../monitor/dead-letters.ts';
+import { openDeadLetter, openDeadLetters } from '../../monitor/dead-letters.ts';
 import { queueStats } from '../../queue/inspect.ts';
 import { decodeCursor } from '../cursor.ts';
 import type { Api, Deps } from '../deps.ts';
 import { pageHeaders } from '../page-headers.ts';
 import { actorOf } from '../plugins/auth.ts';
-import { notFound, Problem } from '../problem.ts';
+import { inQuarantine, notFound, Problem } from '../problem.ts';
 import { IdParams, Nullable, Page, Time, Uuid } from '../schemas.ts';
 
-const DeadLetters = Type.Array(
-  Type.Object({
-    id: Uuid,
-    original_queue_id: Uuid,
-    event_type: Type.String({ examples: ['contact.created'] }),
-    entity_id: Nullable(Type.String({ examples: ['460000000026049'] })),
-    payload: Type.Unknown({ description: 'The record with every digit as sent; null when it could not be read.' }),
-    attempt_count: Type.Integer({ examples: [3] }),
-    last_error: Type.String({ examples: ['Database connection timeout'] }),
-    moved_to_dlq_at: Time,
-    retry_count: Type.Integer({ examples: [0] }),
-    last_retry_at: Nullable(Time),
-    error_tag: Type.String({ examples: ['TimeoutError'] }),
-    kind: Type.Union([Type.Literal('failed'), Type.Literal('quarantined')]),
-    organization_id: Type.String(),
-    event_id: Uuid,
-    raw_body_base64: Nullable(Type.String({ description: 'The bytes as received, of a quarantined delivery.' })),
-  }),
-);
+const DeadLetter = Type.Object({
+  id: Uuid,
+  original_queue_id: Uuid,
+  event_type: Type.String({ examples: ['contact.created'] }),
+  entity_id: Nullable(Type.String({ examples: ['460000000026049'] })),
+  payload: Type.Unknown({ description: 'The record with every digit as sent; null when it could not be read.' }),
+  attempt_count: Type.Integer({ examples: [3] }),
+  last_error: Type.String({ examples: ['Database connection timeout'] }),
+  moved_to_dlq_at: Time,
+  retry_count: Type.Integer({ examples: [0] }),
+  last_retry_at: Nullable(Time),
+  error_tag: Type.String({ examples: ['TimeoutError'] }),
+  kind: Type.Union([Type.Literal('failed'), Type.Literal('quarantined')]),
+  organization_id: Type.String(),
+  event_id: Uuid,
+  quarantined_by: Nullable(Type.String({ description: 'Who took it out of the queue: release it to let it run.' })),
+  raw_body_base64: Nullable(Type.String({ description: 'The bytes as received, of a quarantined delivery.' })),
+});
+const DeadLetters = Type.Array(DeadLetter);
 
 const Retried = Type.Object({
   success: Type.Literal(true),
@@ -39,6 +39,7 @@ const Retried = Type.Object({
 /** What failed for good, and the way back. */
 export function deadLetterRoutes(api: Api, deps: Deps): void {
   listRoute(api, deps);
+  showRoute(api, deps);
   retryRoute(api, deps);
 }
 
@@ -64,6 +65,19 @@ function listRoute(api: Api, { db }: Deps): void {
   });
 }
 
+function showRoute(api: Api, { db }: Deps): void {
+  const summary = 'One open dead letter';
+  const schema = { tags: ['dashboard'], summary, params: IdParams, response: { 200: DeadLetter } };
+  api.get('/dashboard/dead-letter/:id', { config: { role: 'viewer' }, schema }, async ({ params }, reply) => {
+    const json = await openDeadLetter(db, params.id);
+    if (!json) throw notFound('open dead letter', 'Open ones are listed at dashboard/dead-letter.');
+    return reply
+      .type('application/json; charset=utf-8')
+      .serializer(String)
+      .send(json as never);
+  });
+}
+
 function retryRoute(api: Api, { db, config }: Deps): void {
   const action = 'dead_letter.retry';
   const summary = 'Move a dead letter back to the queue';
@@ -78,6 +92,7 @@ function retryRoute(api: Api, { db, config }: Deps): void {
     });
     if (result.outcome === 'not_found') throw notFound('dead letter', 'Open ones are listed at dashboard/dead-letter.');
     if (result.outcome === 'conflict') throw notRetryable();
+    if (result.outcome === 'quarantined') throw inQuarantine();
     return {
       success: true as const,
       message: 'Event moved from DLQ to processing queue' as const,

@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { readMetrics } from '../../monitor/metrics.ts';
 import { queueStats } from '../../queue/inspect.ts';
 import type { Api, Deps } from '../deps.ts';
-import { Nullable, Time, Uuid } from '../schemas.ts';
+import { Nullable, Pause, Time, Uuid } from '../schemas.ts';
 
 const Count = Type.Integer({ minimum: 0, examples: [25] });
 
@@ -43,6 +43,7 @@ const Metrics = Type.Object({
     by_status: Type.Object(BY_STATUS),
     oldest_pending_age_seconds: Type.Number({ description: '0 when nothing is pending.', examples: [120.5] }),
     dead_letter_count: Count,
+    pause: Pause,
   }),
   processing: Type.Object({
     last_hour: Type.Object({

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { checkDependencies } from '../../monitor/health.ts';
 import { aliveWorkers } from '../../monitor/workers.ts';
+import { pauseState } from '../../queue/pause.ts';
 import { VERSION } from '../../version.ts';
 import type { Api, Deps } from '../deps.ts';
 import { Nullable, Time } from '../schemas.ts';
@@ -24,6 +25,8 @@ const Readiness = Type.Object({
     }),
   ),
   workers: Type.Optional(Type.Object({ alive: Nullable(Type.Integer({ description: 'null: unknown.' })) })),
+  // By whom and why stands in the metrics: this is open to everybody.
+  queue: Type.Optional(Nullable(Type.Object({ paused: Type.Boolean(), paused_at: Nullable(Time) }))),
 });
 
 /** Open to everybody, as load balancers and uptime monitors carry no token: they say no more than up or down. */
@@ -50,7 +53,9 @@ export function healthRoutes(api: Api, { db, config: settings }: Deps): void {
   );
 
   const summary = 'Can it do its work? Names each dependency; 503 when one is down';
-  const querystring = Type.Object({ verbose: Type.Optional(Type.String({ description: 'Adds the workers.' })) });
+  const querystring = Type.Object({
+    verbose: Type.Optional(Type.String({ description: 'Adds the workers, and whether the queue is paused.' })),
+  });
   api.get(
     '/readyz',
     { config, schema: { tags, summary, querystring, response: { 200: Readiness, 503: Readiness } } },
@@ -63,8 +68,14 @@ export function healthRoutes(api: Api, { db, config: settings }: Deps): void {
         timestamp: new Date().toISOString(),
         dependencies,
         // The API is ready without a worker: it accepts webhooks. This only says so.
-        ...(verbose ? { workers: { alive: await aliveWorkers(db).catch(() => null) } } : {}),
+        ...(verbose ? await beyondReadiness(db) : {}),
       });
     },
   );
+}
+
+/** What may keep events waiting although the API is ready. Null: could not be found out. */
+async function beyondReadiness(db: Deps['db']) {
+  const [alive, queue] = await Promise.all([aliveWorkers(db).catch(() => null), pauseState(db).catch(() => null)]);
+  return { workers: { alive }, queue: queue && { paused: queue.paused, paused_at: queue.paused_at } };
 }

@@ -144,5 +144,6 @@ export type DeadLetterQueue = {
   moved_to_dlq_at: GeneratedTimestamp;
   retry_count: Generated<number>;
   last_retry_at: OptionalTimestamp;
+  quarantined_by: Optional<string>;
   resolved_at: OptionalTimestamp;
 };

@@ -1,0 +1,139 @@
+import { type Command, UsageError } from '../command.ts';
+import { readList } from '../pages.ts';
+import { readNumber, readTime } from '../since.ts';
+import { uuid } from './events.ts';
+import type { Metrics } from './status.ts';
+
+const alertsList: Command = {
+  name: 'alerts list',
+  summary: 'Alerts that fire, those that nobody has acknowledged first',
+  examples: ['tds alerts list', 'tds alerts list -o json'],
+  reads: true,
+  async run({ api }) {
+    const { active_alerts, acknowledged_alerts } = (await (await api()).get('/dashboard/metrics')) as Metrics;
+    const columns = ['id', 'severity', 'title', 'fired_at', 'acknowledged_by', 'message'];
+    return { data: [...active_alerts, ...acknowledged_alerts], columns };
+  },
+};
+
+const alertsAck: Command = {
+  name: 'alerts ack',
+  summary: 'Silence an alert until its condition clears or grows worse',
+  examples: ['tds alerts ack 0193a5e2-7b1c-7000-8000-3f6d2c9b1a04'],
+  args: [['<id>', 'id of the alert, as tds alerts list shows it']],
+  async run({ api, say }, [id = '']) {
+    const data = (await (await api()).post(`/dashboard/alerts/${uuid(id)}/acknowledge`)) as { message: string };
+    say(data.message);
+    return { data };
+  },
+};
+
+const workersList: Command = {
+  name: 'workers list',
+  summary: 'Workers of the last day: which live, and what they have in hand',
+  examples: ['tds workers list', 'tds workers list --watch 5'],
+  reads: true,
+  run: async ({ api }) => ({
+    data: await (await api()).get('/dashboard/workers'),
+    columns: ['worker_id', 'state', 'host', 'pid', 'version', 'in_flight', 'concurrency', 'heartbeat_at', 'started_at'],
+  }),
+};
+
+type Entry = { created_at: string };
+
+const auditList: Command = {
+  name: 'audit list',
+  summary: 'What operators did, latest first',
+  examples: ['tds audit list --since 7d', 'tds audit list --limit 1000 -o csv'],
+  options: [
+    ['--since <time>', 'since then, such as 7d'],
+    ['--limit <n>', 'at most so many (default: 50)'],
+  ],
+  reads: true,
+  async run({ api, options }) {
+    const since = readTime('since', options.since as string | undefined);
+    const limit = readNumber('limit', (options.limit as string) ?? '50', 1, 100_000);
+    const enough = (entry: Entry) => since !== undefined && Date.parse(entry.created_at) < since.getTime();
+    const columns = ['created_at', 'operator', 'action', 'target', 'result', 'detail'];
+    return { data: await readList<Entry>(await api(), '/dashboard/audit', { limit, enough }), columns };
+  },
+};
+
+const WORKFLOW_COLUMNS = ['id', 'name', 'status', 'created_at', 'updated_at'];
+const WORKFLOW_ID: [string, string] = ['<id>', 'id of the workflow, as tds workflow list shows it'];
+
+const workflowList: Command = {
+  name: 'workflow list',
+  summary: 'Workflows, latest first',
+  examples: ['tds workflow list --status failed', 'tds workflow list --name Reconcile -o json'],
+  options: [
+    ['--status <status>', 'running, paused, completed, failed or terminated'],
+    ['--name <name>', 'of this name'],
+    ['--limit <n>', 'at most so many (default: 50)'],
+  ],
+  reads: true,
+  async run({ api, options }) {
+    const limit = readNumber('limit', (options.limit as string) ?? '50', 1, 100_000);
+    const query = { status: options.status as string | undefined, name: options.name as string | undefined };
+    return { data: await readList(await api(), '/dashboard/workflows', { limit, query }), columns: WORKFLOW_COLUMNS };
+  },
+};
+
+const workflowShow: Command = {
+  name: 'workflow show',
+  summary: 'A workflow with its activities and its log',
+  examples: ['tds workflow show 0193a5e2-7b1c-7000-8000-3f6d2c9b1a04 -o json'],
+  args: [WORKFLOW_ID],
+  reads: true,
+  run: async ({ api }, [id = '']) => ({ data: await (await api()).get(`/dashboard/workflows/${uuid(id)}`) }),
+};
+
+const workflowStart: Command = {
+  name: 'workflow start',
+  summary: 'Start a workflow',
+  examples: [
+    `tds workflow start Reconcile --payload '{"organization_id":"10234695","modules":["invoice"]}' --dry-run`,
+    `tds workflow start SyncAllInvoices --payload '{"organization_id":"10234695"}'`,
+  ],
+  args: [['<name>', 'such as SyncAll, SyncChanged or Reconcile']],
+  options: [['--payload <json>', 'what it is started with (default: {})']],
+  plans: true,
+  async run({ api, options }, [name = '']) {
+    const body = { name, payload: payloadOf((options.payload as string) ?? '{}') };
+    const query = options.dryRun ? { dry_run: true } : {};
+    return { data: await (await api()).post('/dashboard/workflows', query, body) };
+  },
+};
+
+function payloadOf(text: string): object {
+  try {
+    const payload = JSON.parse(text);
+    if (typeof payload === 'object' && payload !== null && !Array.isArray(payload)) return payload;
+  } catch {
+    // Said below.
+  }
+  throw new UsageError(`--payload takes a JSON object, such as '{"organization_id":"10234695"}'`);
+}
+
+const workflowDeed = (what: 'pause' | 'resume' | 'terminate' | 'retry', summary: string): Command => ({
+  name: `workflow ${what}`,
+  summary,
+  examples: [`tds workflow ${what} 0193a5e2-7b1c-7000-8000-3f6d2c9b1a04`],
+  args: [WORKFLOW_ID],
+  ...(what === 'terminate' ? { confirms: true } : {}),
+  async run({ api, confirm }, [id = '']) {
+    const path = `/dashboard/workflows/${uuid(id)}/${what}`;
+    if (what === 'terminate' && !(await confirm(`End workflow ${id} for good?`)))
+      return { data: null, rows: [], exitCode: 1 };
+    return { data: await (await api()).post(path), columns: WORKFLOW_COLUMNS };
+  },
+});
+
+/** Alerts, workers, workflows, audit. */
+export const operatorCommands = [
+  ...[alertsList, alertsAck, workersList, auditList, workflowList, workflowShow, workflowStart],
+  workflowDeed('pause', 'Let a workflow begin no further activity'),
+  workflowDeed('resume', 'Let a workflow that was paused go on'),
+  workflowDeed('terminate', 'End a workflow'),
+  workflowDeed('retry', 'Let a workflow that failed go on from its last checkpoint'),
+];

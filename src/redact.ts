@@ -1,0 +1,112 @@
+/**
+ * Hides what tells of persons in what leaves the house, with the marks of the runbook. It finds values, wherever they
+ * stand: in free text and in keys too. In doubt it hides.
+ */
+import { isNumber } from './lossless.ts';
+
+const EMAIL = '[REDACTED_EMAIL]';
+const PHONE = '[REDACTED_PHONE]';
+const CARD = '[REDACTED_CC]';
+const OTHER = '[REDACTED]';
+
+const MAX_DEPTH = 100;
+
+const SECRET_KEY = /(password|passwd|secret|token|authorization|cookie|signature|api[_-]?key|cvv|iban)s?$/i;
+const PHONE_KEY = /(^|[_-])(tele)?(phone|mobile|cell|fax|whatsapp)([_-]?(no|number|\d))?$/i;
+const EMAIL_KEY = /(^|[_-])e?mails?$/i;
+const PERSON_KEY =
+  /^((customer|contact|company|vendor|first|last|full|nick|display|shipping|billing)[_-]?name|attention|address\d?|street\d?|zip(code)?|tax_id|vat_reg_no|gst_no|date_of_birth)$/i;
+/** Their digits are no phone numbers. */
+const ID_KEY = /(^|[_-])(id|ids|uuid|date|time|at|version)$/i;
+
+/** A copy of a parsed JSON value with everything hidden that tells of persons. */
+export function redact(value: unknown, key = '', depth = 0): unknown {
+  if (value === null || value === undefined || typeof value === 'boolean') return value;
+  const mark = markOf(key);
+  if (typeof value === 'string') return value === '' ? value : (mark ?? redactText(value, ID_KEY.test(key)));
+  if (isNumber(value)) return mark ?? value;
+  if (depth > MAX_DEPTH || mark === OTHER) return OTHER;
+  if (Array.isArray(value)) return value.map((item) => redact(item, key, depth + 1));
+  return redactMembers(value as object, depth + 1);
+}
+
+function redactMembers(object: object, depth: number): object {
+  const copy: Record<string, unknown> = Object.create(null);
+  for (const [key, value] of Object.entries(object)) copy[redactText(key)] = redact(value, key, depth);
+  return copy;
+}
+
+function markOf(key: string): string | undefined {
+  if (SECRET_KEY.test(key) || PERSON_KEY.test(key)) return OTHER;
+  if (PHONE_KEY.test(key)) return PHONE;
+  return EMAIL_KEY.test(key) ? EMAIL : undefined;
+}
+
+/** The `@` may be written as in a URL. */
+const ADDRESS = /(?<![\p{L}\p{N}._+-])[\p{L}\p{N}._+-]+(?:@|%40)[\p{L}\p{N}.-]+/gu;
+/** Digits with what may stand between those of a phone number or a card. */
+const DIGITS = /(?<![\d+(])[+(]*\d[\d ()./\-\u00a0\u2010-\u2015]*/g;
+
+/**
+ * A text with e-mail addresses, phone numbers and cards replaced.
+ * @param isId its digits are part of an id: only addresses are looked for
+ */
+export function redactText(text: string, isId = false): string {
+  const withoutAddresses = text.includes('@') || text.includes('%40') ? text.replace(ADDRESS, EMAIL) : text;
+  if (isId) return withoutAddresses;
+  const digits = asciiDigits(withoutAddresses);
+  let result = '';
+  let end = 0;
+  for (const { 0: found, index } of digits.matchAll(DIGITS)) {
+    const run = found.slice(0, lastDigit(found) + 1);
+    const mark = markOfDigits(run, digits.slice(Math.max(0, index - 1), index), digits.charAt(index + run.length));
+    if (!mark) continue;
+    result += withoutAddresses.slice(end, index) + mark;
+    end = index + run.length;
+  }
+  return result + withoutAddresses.slice(end);
+}
+
+/** Where a run of digits ends, or the bracket behind the last one. */
+function lastDigit(run: string): number {
+  let place = run.length - 1;
+  while (!/[\d)]/.test(run.charAt(place))) place -= 1;
+  return place;
+}
+
+/** Arabic-Indic, Persian and full-width digits as ASCII: each is one UTF-16 unit, so places stay what they are. */
+function asciiDigits(text: string): string {
+  return text.replace(/[٠-٩۰-۹０-９]/g, (digit) => {
+    const code = digit.charCodeAt(0);
+    const zero = code >= 0xff10 ? 0xff10 : code >= 0x6f0 ? 0x6f0 : 0x660;
+    return String(code - zero);
+  });
+}
+
+const WORD = /[\p{L}_]/u;
+
+function markOfDigits(run: string, before: string, after: string): string | undefined {
+  const digits = run.replace(/\D/g, '');
+  // A part of a word, such as a hash.
+  if (WORD.test(before) || WORD.test(after)) return undefined;
+  if (digits.length >= 13 && digits.length <= 19 && !/[()./+]/.test(run) && passesLuhn(digits)) return CARD;
+  return isPhone(run, digits) ? PHONE : undefined;
+}
+
+/** Without knowing the country: international, in brackets, with a leading 0, or in groups. No dates, no bare numbers. */
+function isPhone(run: string, digits: string): boolean {
+  if (digits.length < 7 || /^\d{4}-\d\d-\d\d/.test(run)) return false;
+  if (/^\(?\+/.test(run) || run.includes('(')) return true;
+  if (/^0/.test(run) && digits.length >= 9) return true;
+  const groups = run.split(/\D+/).filter((group) => group !== '').length;
+  return digits.length >= 9 && groups >= 3;
+}
+
+/** The check digit of cards: ISO/IEC 7812. */
+function passesLuhn(digits: string): boolean {
+  const sum = [...digits].reverse().reduce((total, digit, place) => {
+    const value = Number(digit) * (place % 2 === 1 ? 2 : 1);
+    return total + (value > 9 ? value - 9 : value);
+  }, 0);
+  return sum % 10 === 0;
+}

@@ -1,0 +1,187 @@
+/** A healthy system has no findings; each planted fault is found, with its cause and the next command. */
+import { randomUUID } from 'node:crypto';
+import t from 'tap';
+import { loadConfig } from '../../src/config.ts';
+import { examine } from '../../src/monitor/doctor/doctor.ts';
+import type { Finding } from '../../src/monitor/doctor/finding.ts';
+import { pause, resume } from '../../src/queue/pause.ts';
+import { VERSION } from '../../src/version.ts';
+import { testDatabase } from '../helper.ts';
+import { arrive, Claimer } from '../queue/engine.ts';
+
+const { db, pool } = await testDatabase(t);
+const config = loadConfig({ NODE_ENV: 'test' });
+
+/** The shared server of all tests has sessions and time of its own: these two are judged where they are planted. */
+const OF_THE_SERVER = ['connections', 'clock_skew'];
+
+async function found(): Promise<Finding[]> {
+  return (await examine(db, config)).findings.filter(({ code }) => !OF_THE_SERVER.includes(code));
+}
+
+t.beforeEach(async () => {
+  await pool.query(`truncate tds_sync_queue, tds_inbox_events, tds_inbox_payloads, tds_dead_letter_queue, tds_workers,
+    tds_retry_runs, tds_retry_run_events, tds_processing_totals, books_records, tds_zoho_tokens, tds_zoho_quota cascade`);
+  await resume(db);
+  await worker(VERSION);
+});
+
+async function worker(version: string, seconds = 60): Promise<void> {
+  await pool.query(
+    `insert into tds_workers (worker_id, host, pid, version, expires_at, concurrency)
+     values (gen_random_uuid(), 'vm1', 1, $1, now() + $2 * interval '1 second', 5)`,
+    [version, seconds],
+  );
+}
+
+const many = (count: number) =>
+  arrive(
+    pool,
+    Array.from({ length: count }, () => randomUUID()),
+  );
+
+t.test('a healthy system has no findings', async (t) => {
+  await many(3);
+  t.same(await found(), []);
+  const { status, examined } = await examine(db, { ...config });
+  t.ok(examined >= 18);
+  t.ok(['healthy', 'warning'].includes(status));
+});
+
+type Fault = {
+  plant(): Promise<unknown>;
+  is: Partial<Finding> | Record<keyof Finding, RegExp | string>;
+  mend?(): Promise<unknown>;
+};
+
+const FAULTS: Record<string, Fault> = {
+  'nobody started a worker': {
+    plant: () => pool.query('truncate tds_workers'),
+    is: { code: 'no_worker', severity: 'critical', cause: /no worker was started/, next: /restart/ } as never,
+  },
+  'the worker died': {
+    plant: () => pool.query(`update tds_workers set expires_at = now() - interval '1 minute'`),
+    is: { code: 'no_worker', cause: /died/, evidence: /vm1/ } as never,
+  },
+  'a worker is of an older release': {
+    plant: () => worker('0.9.0'),
+    is: { code: 'old_worker', evidence: /0\.9\.0/ } as never,
+  },
+  'the queue is paused': {
+    plant: () => pause(db, 'anna', 'Zoho is down'),
+    is: { code: 'paused', cause: 'anna paused it: Zoho is down', next: 'tds queue resume' },
+  },
+  'nothing is processed': {
+    plant: () => many(501),
+    is: { code: 'backlog', severity: 'critical', cause: 'nothing is processed at all' },
+  },
+  'a burst is being worked off': {
+    plant: async () => {
+      await many(120);
+      await pool.query(
+        'truncate tds_processing_totals; insert into tds_processing_totals (bucket, succeeded) values (now(), 1200)',
+      );
+    },
+    is: { code: 'backlog', severity: 'warning', cause: /burst/, evidence: /gone in about 1 min/ } as never,
+  },
+  'a handler hangs': {
+    plant: async () => {
+      await many(1);
+      await new Claimer(pool).claim();
+      await pool.query(`update tds_sync_queue set started_at = now() - interval '2 hours'`);
+    },
+    is: { code: 'stuck_events', next: /release-stuck/ } as never,
+  },
+  'events are given back again and again': {
+    plant: async () => {
+      await many(1);
+      await pool.query(`update tds_sync_queue set release_count = 5, error_message = 'Zoho asked to wait'`);
+    },
+    is: { code: 'given_back', evidence: 'Zoho asked to wait' },
+  },
+  'a handler fails all of a kind': {
+    plant: async () => {
+      await many(12);
+      await pool.query(
+        `update tds_sync_queue set status = 'dead_letter', error_tag = 'TimeoutError', error_message = 'no answer from 10.0.0.1'`,
+      );
+    },
+    is: {
+      code: 'dead_letters',
+      cause: /^12 of them: TimeoutError: no answer from …$/,
+      next: /tds dlq retry --group [0-9a-f]{16}/,
+    } as never,
+  },
+  'a bulk retry stopped itself': {
+    plant: () =>
+      pool.query(`insert into tds_retry_runs (created_by, selection, status, status_reason, rate_per_second, max_failure_percent, total, ended_at)
+        values ('anna', '{}', 'stopped', '1 of the last 1 failed again', 1, 20, 5, now())`),
+    is: { code: 'retry_stopped', cause: /1 of the last 1/ } as never,
+  },
+  'no webhook arrives any more': {
+    plant: async () => {
+      await many(1);
+      await pool.query(
+        `update tds_sync_queue set queued_at = now() - interval '25 hours', status = 'completed', completed_at = now()`,
+      );
+    },
+    is: { code: 'silent_webhooks', next: /zoho -- check/ } as never,
+  },
+  'Zoho refuses the refresh token': {
+    plant: () =>
+      pool.query(
+        `insert into tds_zoho_tokens (credential, organizations, failure, failed_at, refused_at) values ('a', '{10}', 'invalid_code', now(), now())`,
+      ),
+    is: { code: 'zoho_token', severity: 'critical', cause: /refuses the refresh token/, next: /connect/ } as never,
+  },
+  'the calls of the day are used up': {
+    plant: () =>
+      pool.query(
+        `insert into tds_zoho_quota (organization_id, day_limit, day_remaining, day_resets_at) values ('10', 1000, 7, now() + interval '1 hour')`,
+      ),
+    is: { code: 'zoho_quota', evidence: /7 of 1000/ } as never,
+  },
+  'counts are wrong': {
+    plant: () => pool.query('insert into tds_queue_counts (pending) values (7)'),
+    is: {
+      code: 'derived_tables',
+      next: 'tds queue rebuild --dry-run',
+      evidence: /7 wait by count, 0 by table/,
+    } as never,
+    mend: () => pool.query('insert into tds_queue_counts (pending) values (-7)'),
+  },
+  'an index is invalid': {
+    plant: () =>
+      pool.query(
+        `create index spoilt on tds_alerts (title); update pg_index set indisvalid = false where indexrelid = 'spoilt'::regclass`,
+      ),
+    is: { code: 'invalid_index', evidence: 'spoilt' },
+    mend: () => pool.query('drop index spoilt'),
+  },
+  'nothing is purged': {
+    plant: async () => {
+      await many(2);
+      await pool.query(`update tds_sync_queue set status = 'completed', queued_at = now() - interval '40 days', completed_at = now() - interval '40 days'
+        where id = (select id from tds_sync_queue limit 1)`);
+    },
+    is: { code: 'purge_overdue', next: 'tds queue purge --dry-run' },
+  },
+  'a migration is missing': {
+    plant: () =>
+      pool.query(
+        `create table kept as select * from tds_migrations; delete from tds_migrations where name like '0019%'`,
+      ),
+    is: { code: 'schema', severity: 'critical', evidence: /0019/, next: 'tds migrate up' } as never,
+    mend: () => pool.query(`insert into tds_migrations select * from kept where name like '0019%'; drop table kept`),
+  },
+};
+
+for (const [fault, { plant, is, mend }] of Object.entries(FAULTS)) {
+  t.test(fault, async (t) => {
+    await plant();
+    const findings = await found();
+    await mend?.();
+    t.match(findings, [is]);
+    t.equal(findings.length, 1, JSON.stringify(findings.map(({ code }) => code)));
+  });
+}
