@@ -107,6 +107,7 @@ create table tds_zoho_totals (
   trips bigint not null default 0
 );
 create index tds_zoho_totals_bucket on tds_zoho_totals (bucket);
+create index tds_zoho_totals_trips on tds_zoho_totals (bucket) where trips > 0;
 comment on table tds_zoho_totals is 'calls of the Zoho Books API per 10 seconds; several rows of one bucket add up';
 comment on column tds_zoho_totals.calls is 'calls that ended';
 comment on column tds_zoho_totals.failures is 'calls that got no usable answer';

@@ -43,7 +43,8 @@ t.test('a database that refuses the login', async (t) => {
 
 async function apiOver(t: Teardown, url: string): Promise<Api> {
   const open = openDatabase({ url, max: 5, applicationName: 'tds-test' });
-  const { api } = await apiOn(t, open);
+  // A receiver, so that a test notification has to reach the outbox.
+  const { api } = await apiOn(t, open, { alertWebhookUrl: 'https://hooks.example.com/' });
   t.teardown(() => open.close());
   return api;
 }

@@ -44,11 +44,13 @@ const DigestSchema = Type.Object({
 });
 
 const Query = Type.Object({
-  since: Type.String({
-    default: '24h',
-    pattern: '^[1-9]\\d{0,3}[hd]$',
-    description: 'How far back: hours or days, such as 24h or 7d; at most 31 days.',
-  }),
+  since: Type.Optional(
+    Type.String({
+      default: '24h',
+      pattern: '^[1-9]\\d{0,3}[hd]$',
+      description: 'How far back: hours or days, such as 24h or 7d; at most 31 days.',
+    }),
+  ),
   format: Type.Optional(
     Type.Union([Type.Literal('json'), Type.Literal('text')], { description: 'Default: what Accept asks for.' }),
   ),
@@ -62,7 +64,7 @@ export function digestRoutes(api: Api, { db }: Deps): void {
   const schema = { tags: ['dashboard'], summary, querystring: Query, response: { 200: DigestSchema } };
 
   api.get('/dashboard/digest', { config: { role: 'viewer' }, schema }, async (request, reply) => {
-    const { since, format } = request.query;
+    const { since = '24h', format } = request.query;
     const digest = await readDigest(db, hoursOf(since));
     const accepts = request.headers.accept ?? '';
     const asText = format === 'text' || (format === undefined && /^text\/plain\b/.test(accepts));

@@ -1,7 +1,7 @@
 import { sql, type Transaction } from 'kysely';
 import type { Database } from '../../db/database.ts';
 import type { Labels, Schema } from '../../db/schema.ts';
-import { type FactsOptions, readFacts } from './facts.ts';
+import { type FactsOptions, readFacts, readServiceFacts } from './facts.ts';
 import { type AlertChange, fire, type Incident, openIncidents, refresh, resolve, stayClear } from './incidents.ts';
 import { type Judgement, judge } from './judge.ts';
 import { remind } from './remind.ts';
@@ -26,7 +26,8 @@ type Judging = Pick<EvaluateOptions, 'now' | 'alertThresholds' | 'onlyJudgedByAp
 export async function evaluateAlerts(db: Database, options: EvaluateOptions): Promise<AlertChange[] | undefined> {
   return db.transaction().execute(async (trx) => {
     if (!(await becomeEvaluator(trx))) return undefined;
-    return bringInLine(trx, await readFacts(trx, options), options);
+    const read = options.onlyJudgedByApi ? readServiceFacts : readFacts;
+    return bringInLine(trx, await read(trx, options), options);
   });
 }
 

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../../db/database.ts';
 import { oldestPendingAgeSeconds } from '../../queue/inspect.ts';
-import type { Facts, Labelled } from './rules.ts';
+import { type Facts, type Labelled, RULES } from './rules.ts';
 
 export type FactsOptions = {
   /** With fewer events in the hour (FAILURE_RATE_MIN_EVENTS) a failure is no evidence of a failure rate. */
@@ -29,7 +29,7 @@ const LATENCY_SAMPLE = 1000;
  * cost does not grow with the completed events. All numbers of one statement agree with each other.
  */
 export async function readFacts(db: Database, options: FactsOptions): Promise<Facts> {
-  const at = options.now ? sql`${options.now}::timestamptz` : sql`now()`;
+  const at = clock(options);
   const { rows: queue } = await queueFacts(at, options).execute(db);
   const { rows: rates } = await rateFacts(at, options).execute(db);
   const { rows: latency } = await latencyFact(at, options).execute(db);
@@ -40,7 +40,19 @@ export async function readFacts(db: Database, options: FactsOptions): Promise<Fa
   return { ...q, ...r, ...l, ...z, ...(await letterFacts(db)), oldestPending, lastingBacklog: q.pending };
 }
 
+/** One statement: what the rules that the API always judges look at, and the queue's numbers. The rest is unknown. */
+export async function readServiceFacts(db: Database, options: FactsOptions): Promise<Facts> {
+  const { rows } = await queueFacts(clock(options), options).execute(db);
+  const unknown = Object.fromEntries(RULES.map(({ condition }) => [condition, null])) as Facts;
+  return { ...unknown, ...rows[0] };
+}
+
 type At = RawBuilder<unknown>;
+
+function clock({ now }: FactsOptions): At {
+  return now ? sql`${now}::timestamptz` : sql`now()`;
+}
+
 type Some<K extends keyof Facts> = RawBuilder<Pick<Facts, K>>;
 
 // in_hand: what the living claims hold, at most some thousands of events; `offset 0` has each looked up by its id, whatever
@@ -124,14 +136,14 @@ const latencyFact = (at: At, { failureRateMinEvents }: FactsOptions): Some<'late
 
 /** Zoho has few calls: ten say enough. */
 const zohoFacts = (at: At): Some<'zohoFailurePercent' | 'zohoFailuresInARow' | 'circuitTrips'> => sql`
-  with day as (
-    select sum(calls) filter (where bucket > ${at} - interval '5 minutes')::float8 as calls,
-      sum(failures) filter (where bucket > ${at} - interval '5 minutes')::float8 as failures,
-      coalesce(sum(trips), 0)::float8 as trips
-    from tds_zoho_totals where bucket > ${at} - interval '1 day' and bucket <= ${at})
-  select ${share('failures', 'calls', 10)} as "zohoFailurePercent", trips as "circuitTrips",
+  with recent as (
+    select sum(calls)::float8 as calls, sum(failures)::float8 as failures
+    from tds_zoho_totals where bucket > ${at} - interval '5 minutes' and bucket <= ${at})
+  select ${share('failures', 'calls', 10)} as "zohoFailurePercent",
+    (select coalesce(sum(trips), 0)::float8 from tds_zoho_totals
+      where trips > 0 and bucket > ${at} - interval '1 day' and bucket <= ${at}) as "circuitTrips",
     (select coalesce(max(failures), 0)::float8 from tds_zoho_quota) as "zohoFailuresInARow"
-  from day`;
+  from recent`;
 
 const REJECTED = ['ValidationError', 'ConflictError'];
 const OTHER_SIDE = ['InternalServerError', 'ServiceUnavailableError'];

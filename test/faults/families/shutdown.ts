@@ -109,7 +109,7 @@ const twoOfEverything: Fault = {
   },
   async proof(world) {
     const { rows } = await world.db.query(
-      'select rule from tds_alerts where resolved_at is null group by rule having count(*) > 1',
+      'select rule from tds_alerts where resolved_at is null group by rule, labels having count(*) > 1',
     );
     assert.deepEqual(rows, [], 'one alert per rule, however many schedules evaluate it');
     const retried = await world.number(

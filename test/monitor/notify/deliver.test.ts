@@ -2,8 +2,9 @@
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import path from 'node:path';
-import { sql } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import t from 'tap';
+import { up as announceWorkflows } from '../../../migrations/0018_workflow_notices.ts';
 import { evaluateAlerts } from '../../../src/monitor/alerts/evaluate.ts';
 import { composeMessages, sendDue } from '../../../src/monitor/notify/deliver.ts';
 import { notifier } from '../../../src/monitor/notify/notifier.ts';
@@ -116,6 +117,28 @@ t.test('a dead letter that dies again is announced again, one that is retried is
   const { rows } =
     await sql`select kind, body ->> 'error_tag' as tag, body -> 'count' as count from tds_outbox`.execute(db);
   t.same(rows, [{ kind: 'lifecycle', tag: 'NetworkError', count: 1 }]);
+});
+
+t.test('a workflow that fails is announced', async (t) => {
+  const { rows } = await sql<{ found: boolean }>`select to_regclass('tds_workflows') is not null as found`.execute(db);
+  if (!rows[0]?.found) {
+    await sql`create table tds_workflows (id uuid primary key default gen_random_uuid(), name text, organization_id text,
+      status text default 'running', payload jsonb, result jsonb, progress jsonb, started_by text)`.execute(db);
+    await announceWorkflows(db as unknown as Kysely<unknown>);
+  }
+  await sql`insert into tds_workflows (name, organization_id, payload, progress, started_by)
+            values ('Reconcile', '10', '{}', '{}', 'ann')`.execute(db);
+  await sql`update tds_workflows set status = 'failed', result = '{"tag":"NetworkError","message":"secret"}'`.execute(
+    db,
+  );
+  await composeMessages(db, toLifecycle);
+  await sendDue(db, 'lifecycle', toLifecycle);
+  t.match(receiver.received[0]?.message, {
+    type: 'workflow.failed',
+    data: { count: 1, groups: [{ error_tag: 'NetworkError', event_types: ['Reconcile'] }] },
+    text: /1 workflow failed.*dashboard\/workflows\/[-0-9a-f]{36}/s,
+  });
+  t.notMatch(receiver.received[0]?.body, 'secret');
 });
 
 t.test('what nobody is to be told leaves the outbox', async (t) => {
