@@ -4,6 +4,7 @@ import type { Json, Run } from '../workflows/workflow.ts';
 import type { ZohoClient } from '../zoho/client/client.ts';
 import type { PullStrategy } from '../zoho/modules/modules.ts';
 import type { PullModule } from '../zoho/modules/pull-modules.ts';
+import { addCustomFields } from './custom-fields.ts';
 import { approachOf, fullScanDue } from './due.ts';
 import { advanceMark, markOf } from './marks.ts';
 import { forgetPages } from './pages.ts';
@@ -71,6 +72,7 @@ async function pull(
     tell(run, module, scan);
   }
   await finishPull(run, payload, done);
+  await addCustomFields(run);
   const { name } = run;
   if (done.length > 0 && done.every(({ scan }) => scan.refused))
     throw new TaggedError('ValidationError', `${name}: ${done.map(({ scan }) => scan.problems[0]).join(' ')}`);

@@ -2,6 +2,7 @@ import { TaggedError } from '../errors/tagged.ts';
 import { type Json, Postponed, type Run } from '../workflows/workflow.ts';
 import type { ZohoClient } from '../zoho/client/client.ts';
 import type { PullModule } from '../zoho/modules/pull-modules.ts';
+import { addCustomFields } from './custom-fields.ts';
 import { applyDeletions, type Deletions } from './deletions.ts';
 import { advanceMark } from './marks.ts';
 import { forgetPages } from './pages.ts';
@@ -91,6 +92,7 @@ async function conclude(run: Run<unknown>, done: readonly Done[]): Promise<Json>
       return null;
     },
   });
+  await addCustomFields(run);
   const modules = Object.fromEntries(
     Object.entries(verdicts).map(([name, { verdict: _, ...counts }]) => [name, counts]),
   );

@@ -3,7 +3,7 @@ import { inboxEvent } from '../factory.ts';
 import { mirroring } from '../handlers/mirroring.ts';
 import { testDatabase } from '../helper.ts';
 import type { Entry } from '../zoho/books.ts';
-import { disagreeing, startMirroring } from './mirroring.ts';
+import { disagreeing, settled, startMirroring } from './mirroring.ts';
 import { NONE, type Reconciled, stage } from './stage.ts';
 
 const database = await testDatabase(t);
@@ -156,4 +156,19 @@ t.test('an event that ends as a dead letter makes the verdict differ, and is not
   await run('Reconcile', { modules: ['item'] });
   const { rows } = await pool.query('select count(*)::int as n from tds_sync_queue');
   t.equal(rows[0].n, 3);
+});
+
+t.test('custom fields that a run brings have a column at its end, and a failure there fails no run', async (t) => {
+  const { books, run } = await stage(t, database, { item: 2 });
+  const detail = books.detail.bind(books);
+  const fields = JSON.stringify([{ api_name: 'cf_shelf', label: 'Shelf', value: 'A7' }]);
+  books.detail = (entry) => `${detail(entry).slice(0, -1)},"custom_fields":${fields}}`;
+  await run('SyncAll', { modules: ['item'] });
+  await settled(database);
+  await pool.query('alter function books_refresh_views(text) rename to books_hidden');
+  t.equal((await run<Reconciled>('Reconcile', { modules: ['item'] })).verdict, 'agrees');
+  await pool.query('alter function books_hidden(text) rename to books_refresh_views');
+  t.equal((await run<Reconciled>('Reconcile', { modules: ['item'] })).verdict, 'agrees');
+  const { rows } = await pool.query('select distinct cf_shelf from books_items');
+  t.same(rows, [{ cf_shelf: 'A7' }]);
 });
