@@ -49,7 +49,8 @@ export function syncChanged(
   });
 }
 
-type Approach = (module: PullModule, now: Date) => Promise<Omit<Begun, 'started_at'>>;
+/** Decides how a module is read, when its part of the run begins. */
+type Decide = (module: PullModule, now: Date) => Promise<Omit<Begun, 'started_at'>>;
 
 type Pull = { run: Run<unknown>; payload: PullPayload; client: ZohoClient };
 
@@ -57,12 +58,12 @@ async function pull(
   { run, payload, client }: Pull,
   modules: readonly PullModule[],
   counts: Scope['counts'],
-  approach: Approach,
+  decide: Decide,
 ): Promise<Json> {
   const done: Done[] = [];
   let before = 0;
   for (const module of modules) {
-    const begun = await begin(run, module, approach);
+    const begun = await begin(run, module, decide);
     if (begun.skipped) continue;
     const scope = { run, client, module, before, counts, part: partOf(run, module) };
     const since = begun.since === null ? null : new Date(begun.since);
@@ -85,11 +86,11 @@ export function partOf(run: Run<unknown>, module: PullModule) {
   return { runId: run.id, organizationId: run.organizationId, module: module.name };
 }
 
-function begin(run: Run<unknown>, module: PullModule, approach: Approach): Promise<Begun> {
+function begin(run: Run<unknown>, module: PullModule, decide: Decide): Promise<Begun> {
   return run.activity(`${module.name} begin`, {
     async fetch() {
       const now = await databaseTime(run.db);
-      return { started_at: now.toISOString(), ...(await approach(module, now)) };
+      return { started_at: now.toISOString(), ...(await decide(module, now)) };
     },
     write: async (_trx, begun) => begun,
   });

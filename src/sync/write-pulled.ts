@@ -53,7 +53,9 @@ export async function writePulled(trx: Transaction<Schema>, batch: PulledBatch):
   const compared = await compareWithMirror(trx, organizationId, module.name, texts, fetchedAt);
   const drafts = [
     ...texts.flatMap((record, n) => updateOf(module.name, record, compared[n])),
-    ...(await liveAmong(trx, batch, module.name, batch.deletedIds)).map((id) => deletionOf(id, module)),
+    ...(await liveAmong(trx, batch, module.name, batch.deletedIds)).map((id) =>
+      deletionOf(id, module.name, module.idFields[0]),
+    ),
   ];
   for (const inner of innerModulesOf(module)) drafts.push(...(await innerDrafts(trx, batch, inner)));
   if (drafts.length > 0) {
@@ -88,10 +90,9 @@ function updateOf(
   return [{ eventId: newEventId(), module, entityId: id, difference, record: text, version, action, announced }];
 }
 
-function deletionOf(id: string, module: { name: string; idField: string } | PullModule): Draft {
-  const idField = 'idField' in module ? module.idField : module.idFields[0];
+function deletionOf(id: string, module: string, idField: string): Draft {
   const rest = { action: 'deleted', record: JSON.stringify({ [idField]: id }), version: null, announced: false };
-  return { eventId: newEventId(), module: module.name, entityId: id, difference: 'extra', ...rest };
+  return { eventId: newEventId(), module, entityId: id, difference: 'extra', ...rest };
 }
 
 /** Compared by their content alone: they have no version. */
@@ -103,7 +104,7 @@ async function innerDrafts(trx: Transaction<Schema>, batch: PulledBatch, inner: 
   const gone = await innerGone(trx, organizationId, inner, within, found);
   const drafts = [
     ...found.flatMap((record, n) => updateOf(inner.name, record, compared[n])),
-    ...(await liveAmong(trx, batch, inner.name, gone)).map((id) => deletionOf(id, inner)),
+    ...(await liveAmong(trx, batch, inner.name, gone)).map((id) => deletionOf(id, inner.name, inner.idField)),
   ];
   const remembered = found.map(({ text: _, ...record }) => ({ ...record, hash: null, eventId: null }));
   await rememberRows(trx, organizationId, inner.name, remembered);
