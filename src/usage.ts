@@ -7,6 +7,8 @@ export type Command = 'start' | 'api' | 'worker' | 'migrate' | 'demo';
 type Facts = {
   run: string;
   does: string;
+  /** The one argument it takes, and what that does. */
+  takes?: string;
   /** The sections of .env.example that concern it. */
   concerns: (section: string) => boolean;
 };
@@ -37,18 +39,20 @@ const COMMANDS: Record<Command, Facts> = {
   demo: {
     run: 'npm run demo',
     does: 'Sends samples to a running npm start, and one event that becomes a dead letter.',
+    takes: `--pull: pulls from a stand-in for Zoho Books and reconciles, in a database of its own that is removed at the end.`,
     concerns: (section) => section === 'Process' || section === 'Webhooks',
   },
 };
 
 /** The help of a command, without a line feed at its end. */
 export function usage(command: Command): string {
-  const { run, does, concerns } = COMMANDS[command];
+  const { run, does, takes, concerns } = COMMANDS[command];
   const sections = readSections().filter(({ title }) => concerns(title));
   return [
     `${run}: ${does}`,
     '',
-    'It takes no arguments. Settings are environment variables, or lines of a file .env; after = is the default.',
+    takes ?? 'It takes no arguments.',
+    'Settings are environment variables, or lines of a file .env; after = is the default.',
     ...sections.flatMap(({ title, lines }) => ['', `${title}:`, ...lines.map((line) => `  ${line}`)]),
     '',
     'Exit codes: 0 ended as asked, 1 failed, 64 unknown argument, 78 a setting cannot be used.',

@@ -129,3 +129,13 @@ t.test(
     t.match(shown, /\d+ of \d+ events are done; one has failed \d of 3 attempts and will be tried again \(\d+ s\)/);
   },
 );
+
+t.test('with --pull it shows a pull, a repair and an agreement, and leaves nothing behind', async (t) => {
+  const demo = [path.join(ROOT, 'demo/main.ts'), '--pull'];
+  const shown = await new Promise<string>((resolve, reject) => {
+    execFile(process.execPath, demo, { env: { PATH: process.env.PATH } }, (error, stdout) =>
+      error ? reject(error) : resolve(stdout),
+    );
+  });
+  t.match(shown, /SyncAll[\s\S]*completed after[\s\S]*verdict: repaired[\s\S]*verdict: agrees[\s\S]*Done\./);
+});

@@ -4,6 +4,7 @@ import type { Json, Run } from '../workflows/workflow.ts';
 import type { ZohoClient } from '../zoho/client/client.ts';
 import type { PullStrategy } from '../zoho/modules/modules.ts';
 import type { PullModule } from '../zoho/modules/pull-modules.ts';
+import { addCustomFields } from './custom-fields.ts';
 import { approachOf, fullScanDue } from './due.ts';
 import { advanceMark, markOf } from './marks.ts';
 import { forgetPages } from './pages.ts';
@@ -48,7 +49,8 @@ export function syncChanged(
   });
 }
 
-type Approach = (module: PullModule, now: Date) => Promise<Omit<Begun, 'started_at'>>;
+/** Decides how a module is read, when its part of the run begins. */
+type Decide = (module: PullModule, now: Date) => Promise<Omit<Begun, 'started_at'>>;
 
 type Pull = { run: Run<unknown>; payload: PullPayload; client: ZohoClient };
 
@@ -56,12 +58,12 @@ async function pull(
   { run, payload, client }: Pull,
   modules: readonly PullModule[],
   counts: Scope['counts'],
-  approach: Approach,
+  decide: Decide,
 ): Promise<Json> {
   const done: Done[] = [];
   let before = 0;
   for (const module of modules) {
-    const begun = await begin(run, module, approach);
+    const begun = await begin(run, module, decide);
     if (begun.skipped) continue;
     const scope = { run, client, module, before, counts, part: partOf(run, module) };
     const since = begun.since === null ? null : new Date(begun.since);
@@ -71,6 +73,7 @@ async function pull(
     tell(run, module, scan);
   }
   await finishPull(run, payload, done);
+  await addCustomFields(run);
   const { name } = run;
   if (done.length > 0 && done.every(({ scan }) => scan.refused))
     throw new TaggedError('ValidationError', `${name}: ${done.map(({ scan }) => scan.problems[0]).join(' ')}`);
@@ -83,11 +86,11 @@ export function partOf(run: Run<unknown>, module: PullModule) {
   return { runId: run.id, organizationId: run.organizationId, module: module.name };
 }
 
-function begin(run: Run<unknown>, module: PullModule, approach: Approach): Promise<Begun> {
+function begin(run: Run<unknown>, module: PullModule, decide: Decide): Promise<Begun> {
   return run.activity(`${module.name} begin`, {
     async fetch() {
       const now = await databaseTime(run.db);
-      return { started_at: now.toISOString(), ...(await approach(module, now)) };
+      return { started_at: now.toISOString(), ...(await decide(module, now)) };
     },
     write: async (_trx, begun) => begun,
   });

@@ -2,12 +2,14 @@ import { TaggedError } from '../errors/tagged.ts';
 import { type Json, Postponed, type Run } from '../workflows/workflow.ts';
 import type { ZohoClient } from '../zoho/client/client.ts';
 import type { PullModule } from '../zoho/modules/pull-modules.ts';
+import { addCustomFields } from './custom-fields.ts';
 import { applyDeletions, type Deletions } from './deletions.ts';
+import { describeLeftovers } from './leftovers.ts';
 import { advanceMark } from './marks.ts';
 import { forgetPages } from './pages.ts';
 import { movesMark, partOf, tell } from './pull.ts';
 import { type Scan, scanModule } from './scan.ts';
-import { countPart, eventsUnderWay, gravest, judge, type ModuleVerdict, storeVerdict } from './verdict.ts';
+import { countPart, eventsUnderWay, gravest, isWhole, judge, type ModuleVerdict, storeVerdict } from './verdict.ts';
 import { databaseTime } from './write-pulled.ts';
 
 export type ReconcilePayload = {
@@ -91,6 +93,7 @@ async function conclude(run: Run<unknown>, done: readonly Done[]): Promise<Json>
       return null;
     },
   });
+  await addCustomFields(run);
   const modules = Object.fromEntries(
     Object.entries(verdicts).map(([name, { verdict: _, ...counts }]) => [name, counts]),
   );
@@ -103,7 +106,8 @@ async function verdictOf(run: Run<unknown>, { module, startedAt, scan, deletions
     async write(trx) {
       const part = partOf(run, module);
       const counts = scan.refused ? NONE : await countPart(trx, part, new Date(startedAt));
-      const verdict = judge(counts, deletions.withheld, [...scan.problems, ...deletions.problems]);
+      const left = isWhole(counts) ? [] : await describeLeftovers(trx, part);
+      const verdict = judge(counts, deletions.withheld, [...scan.problems, ...deletions.problems, ...left]);
       await storeVerdict(trx, part, verdict, new Date(startedAt));
       const level = verdict.verdict === 'differs' || verdict.verdict === 'withheld' ? 'warn' : 'info';
       run.log[level]({ module: module.name, ...verdict }, 'module reconciled');

@@ -24,13 +24,20 @@ export type Counts = Omit<ModuleVerdict, 'verdict' | 'withheld_deletions' | 'pro
 
 const GRAVEST: readonly VerdictWord[] = ['withheld', 'differs', 'repaired', 'agrees'];
 
+/** Whether every difference that was found is gone, and no other is left. */
+export function isWhole(counts: Counts): boolean {
+  return counts.agree === counts.records && counts.repaired === found(counts);
+}
+
 /** The verdict that counts, problems and withheld deletions amount to. */
 export function judge(counts: Counts, withheld: number, problems: readonly string[]): ModuleVerdict {
-  const { records, agree, missing, extra, stale, different, incomplete, repaired } = counts;
-  const found = missing + extra + stale + different + incomplete;
-  const whole = agree === records && repaired === found && problems.length === 0;
-  const verdict = withheld > 0 ? 'withheld' : !whole ? 'differs' : found > 0 ? 'repaired' : 'agrees';
+  const whole = isWhole(counts) && problems.length === 0;
+  const verdict = withheld > 0 ? 'withheld' : !whole ? 'differs' : found(counts) > 0 ? 'repaired' : 'agrees';
   return { verdict, ...counts, withheld_deletions: withheld, problems: [...problems] };
+}
+
+function found({ missing, extra, stale, different, incomplete }: Counts): number {
+  return missing + extra + stale + different + incomplete;
 }
 
 /** The gravest of the modules' verdicts. */

@@ -5,8 +5,9 @@ import { sanitise } from '../inbox/scan.ts';
 import { newEventId } from '../inbox/uuid.ts';
 import { type Enqueued, enqueueWithin } from '../queue/enqueue.ts';
 import type { ZohoRecord } from '../zoho/client/records.ts';
-import type { PullModule } from '../zoho/modules/pull-modules.ts';
+import type { InnerModule, PullModule } from '../zoho/modules/pull-modules.ts';
 import { type Compared, compareWithMirror, type Difference } from './differences.ts';
+import { holdersOf, innerGone, innerModulesOf, innerRecords } from './inner-records.ts';
 import { recordPulledChange } from './pulled-changes.ts';
 import { type RememberedRow, rememberRows } from './rows.ts';
 
@@ -29,7 +30,13 @@ export type PulledBatch = {
 
 export type WrittenEvent = { eventId: string; entityId: string; difference: Difference };
 
-type Draft = WrittenEvent & { record: string; version: Date | null; action: string; announced: boolean };
+type Draft = WrittenEvent & {
+  module: string;
+  action: string;
+  record: string;
+  version: Date | null;
+  announced: boolean;
+};
 
 /** Behind webhooks: a backfill of thousands must not hold up what happens now. */
 const PRIORITY = 5;
@@ -37,25 +44,26 @@ const PRIORITY = 5;
 /**
  * Turns whatever differs from the mirror into inbox events with source `pull` and their queue rows, in the caller's
  * transaction; the mirror and the user's handlers see them in the entity's order. Records that the mirror holds already
- * become nothing. Keep the transaction short: other writers of these entities wait for it.
+ * become nothing. Records within records (contact persons) become events of their own. Keep the transaction short: other
+ * writers of these entities wait for it.
  */
 export async function writePulled(trx: Transaction<Schema>, batch: PulledBatch): Promise<WrittenEvent[]> {
   const { organizationId, module, records, fetchedAt } = batch;
   const texts = records.map((record) => ({ ...record, text: textOf(record) }));
   const compared = await compareWithMirror(trx, organizationId, module.name, texts, fetchedAt);
   const drafts = [
-    ...texts.flatMap((record, n) => updateOf(record, compared[n])),
-    ...(await liveAmong(trx, batch)).map((id) => deletionOf(id, module)),
+    ...texts.flatMap((record, n) => updateOf(module.name, record, compared[n])),
+    ...(await liveAmong(trx, batch, module.name, batch.deletedIds)).map((id) =>
+      deletionOf(id, module.name, module.idFields[0]),
+    ),
   ];
-  if (drafts.length > 0)
-    await enqueueWithin(
-      trx,
-      drafts.map((draft) => eventOf(draft, batch)),
-    );
-  await recordPulledChange(
-    trx,
-    drafts.map((draft) => changeOf(draft, batch)),
-  );
+  for (const inner of innerModulesOf(module)) drafts.push(...(await innerDrafts(trx, batch, inner)));
+  if (drafts.length > 0) {
+    const events = drafts.map((draft) => eventOf(draft, batch));
+    await enqueueWithin(trx, events);
+  }
+  const changes = drafts.map((draft) => changeOf(draft, batch));
+  await recordPulledChange(trx, changes);
   await rememberRows(trx, organizationId, module.name, rowsOf(batch, compared, drafts));
   return drafts.map(({ eventId, entityId, difference }) => ({ eventId, entityId, difference }));
 }
@@ -71,65 +79,80 @@ function textOf({ text, needsSanitising }: ZohoRecord): string {
   return needsSanitising ? sanitise(text) : text;
 }
 
-function updateOf({ id, text, version }: ZohoRecord, compared: Compared | undefined): Draft[] {
+function updateOf(
+  module: string,
+  { id, text, version }: { id: string; text: string; version: Date | null },
+  compared: Compared | undefined,
+): Draft[] {
   if (!compared || compared.difference === null) return [];
   const { difference, announced, isNew } = compared;
   const action = isNew ? 'created' : 'updated';
-  return [{ eventId: newEventId(), entityId: id, difference, record: text, version, action, announced }];
+  return [{ eventId: newEventId(), module, entityId: id, difference, record: text, version, action, announced }];
 }
 
-function deletionOf(id: string, module: PullModule): Draft {
-  const record = JSON.stringify({ [module.idFields[0]]: id });
-  const rest = { record, version: null, action: 'deleted', announced: false };
-  return { eventId: newEventId(), entityId: id, difference: 'extra', ...rest };
+function deletionOf(id: string, module: string, idField: string): Draft {
+  const rest = { action: 'deleted', record: JSON.stringify({ [idField]: id }), version: null, announced: false };
+  return { eventId: newEventId(), module, entityId: id, difference: 'extra', ...rest };
+}
+
+/** Compared by their content alone: they have no version. */
+async function innerDrafts(trx: Transaction<Schema>, batch: PulledBatch, inner: InnerModule): Promise<Draft[]> {
+  const { organizationId, records, deletedIds, fetchedAt } = batch;
+  const found = innerRecords(inner, records);
+  const compared = await compareWithMirror(trx, organizationId, inner.name, found, fetchedAt);
+  const within = [...holdersOf(inner, records), ...deletedIds];
+  const gone = await innerGone(trx, organizationId, inner, within, found);
+  const drafts = [
+    ...found.flatMap((record, n) => updateOf(inner.name, record, compared[n])),
+    ...(await liveAmong(trx, batch, inner.name, gone)).map((id) => deletionOf(id, inner.name, inner.idField)),
+  ];
+  const remembered = found.map(({ text: _, ...record }) => ({ ...record, hash: null, eventId: null }));
+  await rememberRows(trx, organizationId, inner.name, remembered);
+  return drafts;
 }
 
 /** Those the mirror holds, or will hold by what this run has sent: a second word of the same deletion says nothing new. */
-async function liveAmong(trx: Transaction<Schema>, batch: PulledBatch): Promise<string[]> {
-  const { organizationId, module, deletedIds, runId } = batch;
-  if (deletedIds.length === 0) return [];
+async function liveAmong(
+  trx: Transaction<Schema>,
+  { organizationId, runId }: PulledBatch,
+  module: string,
+  ids: readonly string[],
+): Promise<string[]> {
+  if (ids.length === 0) return [];
   const { rows } = await sql<{ id: string }>`
-    select id from unnest(${deletedIds}::text[]) as given (id) where exists (
-        select from books_records where module = ${module.name} and entity_id = given.id
+    select id from unnest(${ids}::text[]) as given (id) where exists (
+        select from books_records where module = ${module} and entity_id = given.id
           and organization_id = ${organizationId} and deleted_at is null)
       or exists (
         select from tds_pulled_changes c join tds_sync_queue q on q.id = c.event_id
-        where c.run_id = ${runId} and c.module = ${module.name} and c.entity_id = given.id
+        where c.run_id = ${runId} and c.module = ${module} and c.entity_id = given.id
           and q.status not in ('completed', 'dead_letter'))
     order by id`.execute(trx);
   return rows.map(({ id }) => id);
 }
 
-function eventOf(draft: Draft, { organizationId, module, fetchedAt }: PulledBatch): Enqueued {
-  const { eventId, entityId, record, action, version } = draft;
+function eventOf(draft: Draft, { organizationId, fetchedAt }: PulledBatch): Enqueued {
+  const { eventId, module, entityId, record, action, version } = draft;
   return {
-    ...{ eventId, organizationId, module: module.name, action, entityId, record: Buffer.from(record) },
+    ...{ eventId, organizationId, module, action, entityId, record: Buffer.from(record) },
     // A record without any time is as new as the moment at which it was fetched.
     version: version ?? (action === 'deleted' ? null : fetchedAt),
-    eventType: `${module.name}.${action}`,
+    eventType: `${module}.${action}`,
     ...{ source: 'pull', receivedAt: fetchedAt, priority: PRIORITY, versioned: version !== null },
     ...{ dedupeKey: null, quarantineReason: null, rawBody: null, ip: null, userAgent: null, request: null },
   };
 }
 
-function changeOf(draft: Draft, { organizationId, module, runId, reason }: PulledBatch) {
-  const { eventId, entityId, version, difference, announced } = draft;
-  return {
-    ...{ eventId, organizationId, module: module.name, entityId, version },
-    difference,
-    announced,
-    runId,
-    reason,
-  };
+function changeOf(draft: Draft, { organizationId, runId, reason }: PulledBatch) {
+  const { eventId, module, entityId, version, difference, announced } = draft;
+  return { eventId, organizationId, module, entityId, version, difference, announced, runId, reason };
 }
 
-function rowsOf(
-  { records, rowHashes, fetchedAt }: PulledBatch,
-  compared: Compared[],
-  drafts: Draft[],
-): RememberedRow[] {
+function rowsOf(batch: PulledBatch, compared: Compared[], drafts: Draft[]): RememberedRow[] {
+  const { module, records, rowHashes, fetchedAt } = batch;
   if (rowHashes === undefined) return [];
-  const events = new Map(drafts.map(({ entityId, eventId }) => [entityId, eventId]));
+  const own = drafts.filter((draft) => draft.module === module.name);
+  const events = new Map(own.map(({ entityId, eventId }) => [entityId, eventId]));
   return records.map(({ id, version }, n) => {
     const eventId = events.get(id) ?? null;
     const stored = version ?? compared[n]?.storedVersion ?? null;

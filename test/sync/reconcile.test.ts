@@ -3,7 +3,7 @@ import { inboxEvent } from '../factory.ts';
 import { mirroring } from '../handlers/mirroring.ts';
 import { testDatabase } from '../helper.ts';
 import type { Entry } from '../zoho/books.ts';
-import { disagreeing, startMirroring } from './mirroring.ts';
+import { disagreeing, settled, startMirroring } from './mirroring.ts';
 import { NONE, type Reconciled, stage } from './stage.ts';
 
 const database = await testDatabase(t);
@@ -153,7 +153,45 @@ t.test('an event that ends as a dead letter makes the verdict differ, and is not
   t.teardown(() => pool.query('drop trigger if exists refuse on books_records'));
   const { verdict, modules } = await run<Reconciled>('Reconcile', { modules: ['item'] });
   t.same([verdict, modules.item?.missing, modules.item?.repaired, modules.item?.agree], ['differs', 3, 0, 0]);
-  await run('Reconcile', { modules: ['item'] });
+  const why = ['3 events of item that carry what differs are dead letters: retry them.'];
+  t.same(modules.item?.problems, why);
+  t.same((await run<Reconciled>('Reconcile', { modules: ['item'] })).modules.item?.problems, why);
   const { rows } = await pool.query('select count(*)::int as n from tds_sync_queue');
   t.equal(rows[0].n, 3);
+});
+
+t.test('custom fields that a run brings have a column at its end, and a failure there fails no run', async (t) => {
+  const { books, run } = await stage(t, database, { item: 2 });
+  const detail = books.detail.bind(books);
+  const fields = JSON.stringify([{ api_name: 'cf_shelf', label: 'Shelf', value: 'A7' }]);
+  books.detail = (entry) => `${detail(entry).slice(0, -1)},"custom_fields":${fields}}`;
+  await run('SyncAll', { modules: ['item'] });
+  await settled(database);
+  await pool.query('alter function books_refresh_views(text) rename to books_hidden');
+  t.equal((await run<Reconciled>('Reconcile', { modules: ['item'] })).verdict, 'agrees');
+  await pool.query('alter function books_hidden(text) rename to books_refresh_views');
+  t.equal((await run<Reconciled>('Reconcile', { modules: ['item'] })).verdict, 'agrees');
+  const { rows } = await pool.query('select distinct cf_shelf from books_items');
+  t.same(rows, [{ cf_shelf: 'A7' }]);
+});
+
+t.test('a webhook that tells a part of a newer version while the run is under way reaches the verdict', async (t) => {
+  const { books, start, resume, run: whole, standIn } = await stage(t, database, { item: 3 });
+  const [entry] = books.live('item') as [Entry];
+  const run = start('Reconcile', { modules: ['item'] });
+  const part = { entityId: entry.id, module: 'item', organizationId: standIn.organizationId };
+  run.before = (activity) => {
+    if (activity === 'item verdict') throw new Error('stop');
+  };
+  await t.rejects(resume(run), { message: 'stop' });
+  books.change(entry);
+  const version = new Date(entry.changedAt * 1000);
+  await mirroring(db).batch({ ...part, version, record: { item_id: entry.id, status: 'x' } });
+  run.before = () => {};
+  const { verdict, modules } = (await resume(run)) as Reconciled;
+  t.same([verdict, modules.item?.agree], ['differs', 2]);
+  t.same(modules.item?.problems, [
+    'Webhooks told parts of newer versions of 1 records of item: the next run fetches them.',
+  ]);
+  t.equal((await whole<Reconciled>('Reconcile', { modules: ['item'] })).verdict, 'repaired');
 });

@@ -116,3 +116,33 @@ t.test('a record without any time is as new as its fetch, and written once', asy
   t.match(await stored('1'), { complete: true, stale_since: null });
   t.same(await write(records, { module }), []);
 });
+
+t.test('contact persons are mirrored with their contact, and leave with it', async (t) => {
+  const contact = (persons: object[], version: string) => ({
+    ...{ contact_id: '7', contact_name: 'Acme', last_modified_time: version, contact_persons: persons },
+  });
+  const module = pullModuleNamed('contact');
+  const pulled = async (persons: object[], version: string) => {
+    const list = JSON.stringify({ list: [contact(persons, version)] });
+    const written = await write(recordsIn(list, ['list'], module.idFields)?.records ?? [], { module });
+    return written.map(({ entityId, difference }) => `${entityId} ${difference}`).sort();
+  };
+  const [ann, bob] = [
+    { contact_person_id: '71', email: 'a@example.com' },
+    { contact_person_id: '72', email: 'c@example.com' },
+  ];
+  t.same(await pulled([ann, bob], '2026-06-09T09:47:43-0400'), ['7 missing', '71 missing', '72 missing']);
+  t.same(await pulled([ann, bob], '2026-06-09T09:47:43-0400'), []);
+  t.same(await pulled([{ ...ann, email: 'b@example.com' }], '2026-06-09T09:47:44-0400'), [
+    '7 stale',
+    '71 different',
+    '72 extra',
+  ]);
+  t.match(await stored('71'), { module: 'contactperson', record: { email: 'b@example.com' }, complete: true });
+  t.ok((await stored('72')).deleted_at);
+  const short = '{"list":[{"contact_id":"7","contact_name":"Acme","last_modified_time":"2026-06-09T09:47:45-0400"}]}';
+  await write(recordsIn(short, ['list'], module.idFields)?.records ?? [], { module });
+  t.notOk((await stored('71')).deleted_at, 'a record that says nothing of persons takes none away');
+  await write([], { module, deletedIds: ['7'] });
+  t.ok((await stored('71')).deleted_at);
+});
