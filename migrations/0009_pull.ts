@@ -23,7 +23,7 @@ comment on table tds_pull_rows is
   'what is known of each record that was pulled, so that its detail is fetched again only when something is new';
 comment on column tds_pull_rows.row_hash is 'SHA-256 of the list row whose record was fetched; null for records within others';
 comment on column tds_pull_rows.version is 'the version books_records has once it holds the record that was fetched';
-comment on column tds_pull_rows.event_id is 'the event that carries the fetched record to the mirror; null when nothing differed';
+comment on column tds_pull_rows.event_id is 'the event by which books_records holds the record that was fetched';
 comment on column tds_pull_rows.within is 'the record in which this one arrives: a contact person''s contact';
 `;
 

@@ -23,6 +23,8 @@ export type Compared = {
   announced: boolean;
   /** The version of the mirror's row; null when there is none. */
   storedVersion: Date | null;
+  /** The event that wrote that row last. */
+  storedEventId: string | null;
 };
 
 /** Compares records that were fetched at `fetchedAt` (the database's clock) with the mirror, in their order. */
@@ -44,7 +46,8 @@ export async function compareWithMirror(
       from unnest(${records.map(({ id }) => id)}::text[], ${records.map(({ version }) => version)}::timestamptz[],
         ${lengths}::int[]) with ordinality as g (id, version, length, n)
     )
-    select given.id, stored.entity_id is null as "isNew", stored.version as "storedVersion", case
+    select given.id, stored.entity_id is null as "isNew", stored.version as "storedVersion",
+      stored.event_id as "storedEventId", case
         when stored.entity_id is null or stored.deleted_at < ${fetchedAt} then 'missing'
         when stored.deleted_at is not null then null
         when not stored.complete then 'incomplete'

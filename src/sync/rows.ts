@@ -9,7 +9,7 @@ export type RememberedRow = {
   hash: string | null;
   /** What books_records.version will be; not bounded by the clock yet. */
   version: Date | null;
-  /** The event that carries the record; null when the mirror held it already. */
+  /** The event that carries the record; the one that had written it before when the mirror held it already. */
   eventId: string | null;
   within: string | null;
 };
@@ -34,12 +34,12 @@ export async function rememberRows(
       version = excluded.version, event_id = coalesce(excluded.event_id, known.event_id), within = excluded.within
     where (known.row_hash, known.version, known.within)
         is distinct from (excluded.row_hash, excluded.version, excluded.within)
-      or excluded.event_id is not null`.execute(trx);
+      or excluded.event_id <> known.event_id or known.event_id is null`.execute(trx);
 }
 
 /**
  * The rows whose record has to be fetched: those whose id, hash or version is new, and those whose record the mirror
- * does not hold in full. A record that is still on its way to the mirror, or lies in the dead letters, is not fetched
+ * does not hold in full, or holds by another event since: at an equal version that may be an older state. A record that is still on its way to the mirror, or lies in the dead letters, is not fetched
  * again: it would only get there twice.
  */
 export async function rowsToFetch(
@@ -56,7 +56,7 @@ export async function rowsToFetch(
       on stored.module = ${module} and stored.entity_id = id and stored.organization_id = ${organizationId}
     where known.row_hash is distinct from decode(hash, 'hex') or not (
       coalesce(stored.deleted_at is null and stored.complete and stored.stale_since is null
-        and stored.version = known.version, false)
+        and stored.version = known.version and stored.event_id is not distinct from known.event_id, false)
       or exists (select from tds_sync_queue q where q.id = known.event_id and q.status <> 'completed'))`.execute(db);
   return new Set(found.map(({ id }) => id));
 }

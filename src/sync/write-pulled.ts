@@ -154,11 +154,11 @@ function rowsOf(batch: PulledBatch, compared: Compared[], drafts: Draft[]): Reme
   const own = drafts.filter((draft) => draft.module === module.name);
   const events = new Map(own.map(({ entityId, eventId }) => [entityId, eventId]));
   return records.map(({ id, version }, n) => {
-    const eventId = events.get(id) ?? null;
-    const stored = version ?? compared[n]?.storedVersion ?? null;
+    const sent = events.get(id);
+    const { storedVersion = null, storedEventId = null } = compared[n] ?? {};
     return {
-      ...{ id, hash: rowHashes.get(id) ?? null, eventId, within: null },
-      version: eventId === null ? stored : (version ?? fetchedAt),
+      ...{ id, hash: rowHashes.get(id) ?? null, eventId: sent ?? storedEventId, within: null },
+      version: version ?? (sent === undefined ? storedVersion : fetchedAt),
     };
   });
 }

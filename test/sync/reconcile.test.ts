@@ -114,6 +114,19 @@ t.test('a deletion that a webhook told wrongly is undone', async (t) => {
   t.same((await run<Reconciled>('Reconcile', { modules: ['item'] })).verdict, 'agrees');
 });
 
+t.test('an older state that a late webhook brought at an equal version is found and repaired', async (t) => {
+  const { books, run, standIn } = await stage(t, database, { item: 3 });
+  const [entry] = books.live('item') as [Entry];
+  const older = JSON.stringify({ ...JSON.parse(books.detail(entry)), item_id: entry.id, status: 'older' });
+  await run('Reconcile', { modules: ['item'] });
+  const version = new Date(entry.changedAt * 1000);
+  const late = { entityId: entry.id, record: older, version, module: 'item', organizationId: standIn.organizationId };
+  t.same(await mirroring(db).batch(late), ['applied']);
+  const { modules } = await run<Reconciled>('Reconcile', { modules: ['item'] });
+  t.same(modules.item, { ...NONE, records: 3, agree: 3, different: 1, repaired: 1 });
+  t.same(await disagreeing(database, books, 'item'), []);
+});
+
 t.test('rows that cannot be used reach the verdict', async (t) => {
   const { books, run } = await stage(t, database, { item: 5 });
   const row = books.row.bind(books);
