@@ -103,6 +103,7 @@ export const SETTINGS = {
   watchdogSeconds: optional('WATCHDOG_SECONDS', value.seconds(0, 1800)),
   drainSeconds: setting('DRAIN_SECONDS', value.seconds(0, 3600), 25),
   retentionDays: setting('RETENTION_DAYS', value.integer(1, 3650), 30),
+  auditRetentionDays: optional('AUDIT_RETENTION_DAYS', value.integer(30, 36_500)),
   historyDays: setting('HISTORY_DAYS', value.integer(0, 36_500), 90),
   handlersDir: optional('HANDLERS_DIR', value.text),
   startPaused: setting('TDS_START_PAUSED', value.oneOf('0', '1'), '0'),

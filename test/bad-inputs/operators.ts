@@ -209,7 +209,9 @@ export const operators: Checks = {
       const { status, text } = await get(await guarded(at), path);
       t.equal(status, 200, path);
       // The version that the operations guide prints is ours; nothing tells what runs below us.
-      t.notMatch(text, /postgres(ql)?:\/\/|node|v?24\.|18\.\d|tds_test|127\.0\.0\.1|password/i, path);
+      // Times and numbers say nothing, and would have these digits by chance.
+      const words = text.replace(/"\d{4}-\d\d-\d\dT[^"]*"|:\s*-?\d[\d.eE+-]*(?=[,}\s])/g, '');
+      t.notMatch(words, /postgres(ql)?:\/\/|node|v?24\.|18\.\d|tds_test|127\.0\.0\.1|password/i, path);
     }
   },
 };

@@ -94,6 +94,7 @@ const LINES: Record<string, Line> = {
   'alerts ack': { words: 'alerts ack <alert>', route: 'post /dashboard/alerts/{id}/acknowledge' },
   'workers list': { words: 'workers list', route: 'get /dashboard/workers' },
   'audit list': { words: 'audit list --since 7d --limit 5', route: 'get /dashboard/audit' },
+  'audit verify': { words: 'audit verify', route: 'get /dashboard/audit/verify' },
   export: { words: 'export dead_letters --format json' },
   'migrate status': { words: 'migrate status' },
   'migrate up': { words: 'migrate up --yes' },

@@ -19,7 +19,20 @@ const LOG_COLUMNS = [
   ...['queue_id', 'created_at', 'attempt', 'status', 'duration_ms', 'worker_id', 'outcome', 'error_tag'],
   'error_message',
 ];
-const AUDIT_COLUMNS = ['id', 'created_at', 'operator', 'action', 'target', 'result', 'request_id', 'detail'];
+const AUDIT_COLUMNS = [
+  'id',
+  'created_at',
+  'operator',
+  'action',
+  'target',
+  'result',
+  'request_id',
+  'detail',
+  'reason',
+  'before',
+  'after',
+  'hash',
+];
 
 export function columnsOf(kind: Kind): string[] {
   if (kind === 'logs') return LOG_COLUMNS;
@@ -97,7 +110,9 @@ async function* logs(db: Database, { since, before }: Within): AsyncGenerator<Ro
 async function* audit(db: Database, { since, before }: Within): AsyncGenerator<Row> {
   for (let after = '0'; ; ) {
     const { rows } = await sql<Row & { id: string }>`
-      select id::text as id, created_at, operator, action, target, result, request_id, detail from tds_audit_log
+      select id::text as id, created_at, operator, action, target, result, request_id, detail, reason, before, after,
+        encode(hash, 'hex') as hash
+      from tds_audit_log
       where id > ${after}::bigint and created_at >= ${since ?? new Date(0)} and created_at < ${before}
       order by tds_audit_log.id limit ${PAGE}`.execute(db);
     yield* rows;
