@@ -4,7 +4,7 @@ import type { Config } from '../config.ts';
 import type { RejectionCause } from '../inbox/why-rejected.ts';
 import type { RejectionCounter } from '../monitor/rejections.ts';
 import { moduleFromPath } from '../zoho/modules/modules.ts';
-import { causeOf } from './webhook-proof.ts';
+import { causeOf, type WebhookProofs } from './webhook-proof.ts';
 
 /** So many a second are looked at closely: finding out costs as much as a delivery that is accepted. */
 const EXAMINED_PER_SECOND = 5;
@@ -12,12 +12,14 @@ const EXAMINED_PER_SECOND = 5;
 /** Finds out why deliveries are rejected, and has them counted. */
 export class WebhookRejections {
   readonly #config: Config;
+  readonly #proofs: WebhookProofs;
   readonly #counter: RejectionCounter;
   #second = 0;
   #examined = 0;
 
-  constructor(config: Config, counter: RejectionCounter) {
+  constructor(config: Config, proofs: WebhookProofs, counter: RejectionCounter) {
     this.#config = config;
+    this.#proofs = proofs;
     this.#counter = counter;
   }
 
@@ -25,7 +27,7 @@ export class WebhookRejections {
   examine(request: FastifyRequest, body: Buffer): { cause: RejectionCause; bytes: number; sha256?: string } {
     const bytes = body.length;
     if (!this.#mayExamine()) return { cause: 'not_examined', bytes };
-    return { cause: causeOf(request, body, this.#config), bytes, sha256: hash('sha256', body) };
+    return { cause: this.#causeOf(request, body), bytes, sha256: hash('sha256', body) };
   }
 
   accepted(): void {
@@ -43,6 +45,14 @@ export class WebhookRejections {
       bytes: Number.isSafeInteger(size) ? size : null,
       sha256: sha256 ?? null,
     });
+  }
+
+  #causeOf(request: FastifyRequest, body: Buffer): RejectionCause {
+    const { webhookOldSecrets } = this.#config;
+    const cause = causeOf(request, body, { ...this.#proofs.ofPath(request), webhookOldSecrets });
+    // Right for the organization of the path: then the body names another one.
+    const mayBeAnothers = cause === 'wrong_secret' || cause === 'wrong_token';
+    return mayBeAnothers && this.#proofs.isOfAnyOrganization(request, body) ? 'other_organization' : cause;
   }
 
   #mayExamine(): boolean {
