@@ -23,11 +23,15 @@ export class WebhookRejections {
     this.#counter = counter;
   }
 
-  /** Why a delivery whose body was read does not prove itself, and the hash of that body. */
-  examine(request: FastifyRequest, body: Buffer): { cause: RejectionCause; bytes: number; sha256?: string } {
+  /** Why a delivery whose body was read does not prove itself, and the hash of that body. @param known the cause */
+  examine(
+    request: FastifyRequest,
+    body: Buffer,
+    known?: RejectionCause,
+  ): { cause: RejectionCause; bytes: number; sha256?: string } {
     const bytes = body.length;
     if (!this.#mayExamine()) return { cause: 'not_examined', bytes };
-    return { cause: this.#causeOf(request, body), bytes, sha256: hash('sha256', body) };
+    return { cause: known ?? this.#causeOf(request, body), bytes, sha256: hash('sha256', body) };
   }
 
   accepted(): void {
@@ -50,9 +54,7 @@ export class WebhookRejections {
   #causeOf(request: FastifyRequest, body: Buffer): RejectionCause {
     const { webhookOldSecrets } = this.#config;
     const cause = causeOf(request, body, { ...this.#proofs.ofPath(request), webhookOldSecrets });
-    // Right for the organization of the path: then the body names another one.
-    const mayBeAnothers = cause === 'wrong_secret' || cause === 'wrong_token';
-    return mayBeAnothers && this.#proofs.isOfAnyOrganization(request, body) ? 'other_organization' : cause;
+    return cause === 'wrong_secret' && this.#proofs.isOfAnyOrganization(request, body) ? 'other_organization' : cause;
   }
 
   #mayExamine(): boolean {

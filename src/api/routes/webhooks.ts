@@ -141,7 +141,7 @@ async function receive(request: Hook, reply: FastifyReply, deps: Deps, parts: Pa
   const parsed = parseDelivery({ ...input, defaultOrganization });
   if (parsed.kind === 'check') return answerCheck(request, reply);
   if (!isOfItsOrganization(request, body, parsed, proofs))
-    throw notAuthentic(request, rejections.examine(request, body));
+    throw notAuthentic(request, rejections.examine(request, body, 'other_organization'));
   rejections.accepted();
 
   await gate.demandCurrent();
