@@ -22,7 +22,11 @@ const Request = Type.Object(
       Type.Integer({ minimum: 0, maximum: 100, default: 20, description: 'Of the last 100; above, it stops.' }),
     ),
   },
-  { ...NOTHING_ELSE, description: 'One of ids, filter and group.' },
+  {
+    ...NOTHING_ELSE,
+    description: 'One of ids, filter and group.',
+    examples: [{ filter: { event_type: 'invoice.updated' } }],
+  },
 );
 
 const STATUSES = ['running', 'paused', 'stopped', 'cancelled', 'completed'];
