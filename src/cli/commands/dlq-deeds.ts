@@ -59,10 +59,7 @@ async function discardMany(context: Context, chosen: object): Promise<Result> {
 const restore: Command = {
   name: 'dlq restore',
   summary: 'Open discarded dead letters again, as they were',
-  examples: [
-    'tds dlq list --discarded',
-    'tds dlq restore 0193a5e2-7b1c-7000-8000-3f6d2c9b1a04',
-  ],
+  examples: ['tds dlq list --discarded', 'tds dlq restore 0193a5e2-7b1c-7000-8000-3f6d2c9b1a04'],
   args: [['<ids...>', 'ids of discarded dead letters']],
   options: [['--reason <text>', 'why, for the audit log']],
   async run({ api, options }, ids) {
