@@ -11,6 +11,7 @@ import { installationCommands } from './commands/installation.ts';
 import { operatorCommands } from './commands/operators.ts';
 import { queueCommands } from './commands/queue.ts';
 import { statusCommand } from './commands/status.ts';
+import { tokenCommands } from './commands/tokens.ts';
 import { completionCommand } from './completion.ts';
 import { openTransport } from './open.ts';
 import { print } from './output.ts';
@@ -31,6 +32,7 @@ export const COMMANDS: Command[] = [
   ...dlqDeedCommands,
   ...queueCommands,
   ...operatorCommands,
+  ...tokenCommands,
   exportCommand,
   ...installationCommands,
   completionCommand(() => COMMANDS),
@@ -44,6 +46,7 @@ const SUMMARIES: Record<string, string> = {
   workers: 'Worker processes',
   workflow: 'Workflows: list, start, pause, retry',
   audit: 'What operators did',
+  token: 'Tokens of operators: make, list, revoke',
   migrate: 'The tables of the database',
   config: 'Settings',
 };

@@ -72,6 +72,9 @@ export const SETTINGS = {
 
   operators: setting('OPERATOR_TOKENS', value.operators, [], SECRET),
   operatorTokensFile: optional('OPERATOR_TOKENS_FILE', value.text, { refuseEmpty: true }),
+  sessionHours: setting('SESSION_HOURS', value.integer(1, 720), 12),
+  rateLimitPerMinute: setting('RATE_LIMIT_PER_MINUTE', value.integer(0, 1_000_000), 12_000),
+  secretMaxAgeDays: setting('SECRET_MAX_AGE_DAYS', value.integer(1, 3650), 365),
   failureRateMinEvents: setting('FAILURE_RATE_MIN_EVENTS', value.integer(1, 1_000_000), 20),
   alertWebhookUrl: optional('ALERT_WEBHOOK_URL', value.outgoingUrl, { secret: true }),
   lifecycleWebhookUrl: optional('LIFECYCLE_WEBHOOK_URL', value.outgoingUrl, { secret: true }),

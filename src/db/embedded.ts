@@ -186,18 +186,21 @@ function servesFrom(pid: number, home: Home): boolean {
 
 /** A server that an older release started and that still runs does not let this role in yet. */
 async function createAppRole(client: pg.Client, home: Home): Promise<void> {
+  const look = 'select from pg_roles where rolname = $1';
+  if (!(await createUnlessThere(client, `role ${APP_ROLE} login`, look, APP_ROLE))) return;
   letIn(home);
-  await createUnlessThere(client, `role ${APP_ROLE} login`, 'select from pg_roles where rolname = $1', APP_ROLE);
   await client.query('select pg_reload_conf()');
 }
 
-async function createUnlessThere(client: pg.Client, what: string, look: string, name: string): Promise<void> {
+/** @returns false when it was there */
+async function createUnlessThere(client: pg.Client, what: string, look: string, name: string): Promise<boolean> {
   const { rowCount } = await client.query(look, [name]);
-  if (rowCount) return;
+  if (rowCount) return false;
   await client.query(`create ${what}`).catch((error: pg.DatabaseError) => {
     // 42P04 or 42710, or 23505 when both insert at the same moment: another process was faster.
     if (!['42P04', '42710', '23505'].includes(error.code ?? '')) throw error;
   });
+  return true;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { AccessTables } from './schema/access.ts';
 import type { AlertTables } from './schema/alerts.ts';
 import type { FailureTables } from './schema/failures.ts';
 import type { FieldTables } from './schema/fields.ts';
@@ -11,6 +12,7 @@ import type { RejectionTables } from './schema/rejections.ts';
 import type { WorkflowTables } from './schema/workflows.ts';
 import type { ZohoTables } from './schema/zoho.ts';
 
+export type * from './schema/access.ts';
 export type * from './schema/alerts.ts';
 export type * from './schema/failures.ts';
 export type * from './schema/fields.ts';
@@ -25,7 +27,8 @@ export type * from './schema/workflows.ts';
 export type * from './schema/zoho.ts';
 
 /** The tables as Kysely sees them. Ids and 64-bit numbers are strings (pg), times are Dates, json stays JSON text. */
-export type Schema = AlertTables &
+export type Schema = AccessTables &
+  AlertTables &
   FailureTables &
   FieldTables &
   HistoryTables &

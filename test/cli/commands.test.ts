@@ -59,6 +59,8 @@ const IDS: Record<string, () => Promise<string>> = {
     return id;
   },
   '<alert>': () => addAlert(db),
+  '<name>': async () => `ann-${randomUUID()}`,
+  '<token>': async () => JSON.parse((await tds(['token', 'create', randomUUID(), '-o', 'json'])).out).id,
   '<run>': async () =>
     JSON.parse((await tds(['dlq', 'retry', await addDeadLetter(db), '--max-failures', '20', '-y', '-o', 'json'])).out)
       .id,
@@ -108,6 +110,9 @@ const LINES: Record<string, Line> = {
   'alerts ack': { words: 'alerts ack <alert>', route: 'post /dashboard/alerts/{id}/acknowledge' },
   'workers list': { words: 'workers list', route: 'get /dashboard/workers' },
   'audit list': { words: 'audit list --since 7d --limit 5', route: 'get /dashboard/audit' },
+  'token list': { words: 'token list', route: 'get /dashboard/tokens' },
+  'token create': { words: 'token create <name> --role viewer --days 30' },
+  'token revoke': { words: 'token revoke <token> --yes', route: 'post /dashboard/tokens/{id}/revoke' },
   'audit verify': { words: 'audit verify', route: 'get /dashboard/audit/verify' },
   export: { words: 'export dead_letters --format json' },
   'migrate status': { words: 'migrate status' },
