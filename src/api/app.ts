@@ -20,6 +20,7 @@ import { activityRoutes } from './routes/dashboard-activity.ts';
 import { alertRoutes } from './routes/dashboard-alerts.ts';
 import { auditRoutes } from './routes/dashboard-audit.ts';
 import { changeRoutes } from './routes/dashboard-changes.ts';
+import { completenessRoutes } from './routes/dashboard-completeness.ts';
 import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
 import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
 import { digestRoutes } from './routes/dashboard-digest.ts';
@@ -77,6 +78,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   workflowRoutes(api, deps);
   workflowDeedRoutes(api, deps);
   changeRoutes(api, deps);
+  completenessRoutes(api, deps);
   errorRoutes(api, deps);
   storyRoutes(api, deps);
   fieldDriftRoutes(api, deps);

@@ -2,6 +2,7 @@ import { Command as Commander, CommanderError, Option } from 'commander';
 import { VERSION } from '../version.ts';
 import { type Command, type Context, type Format, type Io, type Options, UsageError } from './command.ts';
 import { checkCommand } from './commands/check.ts';
+import { completenessCommand } from './commands/completeness.ts';
 import { dlqCommands } from './commands/dlq.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { eventCommands } from './commands/events.ts';
@@ -25,6 +26,7 @@ export const COMMANDS: Command[] = [
   statusCommand,
   checkCommand,
   doctorCommand,
+  completenessCommand,
   ...eventCommands,
   ...dlqCommands,
   ...queueCommands,

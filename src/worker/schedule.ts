@@ -15,7 +15,8 @@ import { rollUpFailures } from '../queue/failures.ts';
 import { purge } from '../queue/purge.ts';
 import { advanceRetryRuns } from '../queue/retry-runs/advance.ts';
 import { purgeRetryRuns } from '../queue/retry-runs/purge.ts';
-import { purgePulls } from '../sync/purge.ts';
+import { judgeHoles } from '../sync/holes.ts';
+import { purgeJudged, purgePulls } from '../sync/purge.ts';
 import { purgeWorkflows } from '../workflows/purge.ts';
 import type { Workflows } from '../workflows/registry.ts';
 import { SCHEDULED, startScheduled } from '../workflows/scheduled.ts';
@@ -26,6 +27,7 @@ const ALERTS = '*/15 * * * * *';
 const RETRY_RUNS = '* * * * * *';
 const ROLL_UP = '*/20 * * * * *';
 const FIELDS = '40 * * * * *';
+const HOLES = '*/10 * * * * *';
 const PURGE = '17 3 * * *';
 
 export type ScheduleOptions = Pick<
@@ -39,6 +41,8 @@ export type ScheduleOptions = Pick<
   | 'digestCron'
   | 'heartbeatUrl'
   | 'defaultOrganization'
+  | 'holeGraceSeconds'
+  | 'zohoWebhooksPerDay'
 > &
   NotifyConfig;
 
@@ -57,7 +61,8 @@ export class Schedule {
     this.#keepHistory = () => setHistoryDays(db, historyDays);
     this.#tasks = [
       this.#task(ALERTS, 'evaluating alerts', async () => {
-        const options = { failureRateMinEvents, alertThresholds, watchedSeconds: process.uptime() };
+        const watched = { watchedSeconds: process.uptime(), webhooksPerDay: config.zohoWebhooksPerDay };
+        const options = { failureRateMinEvents, alertThresholds, ...watched };
         const changes = await evaluateAlerts(db, options);
         announceAlerts(log, changes ?? []);
         await deadMansSwitch.evaluated();
@@ -67,6 +72,12 @@ export class Schedule {
       ),
       this.#task(ROLL_UP, 'counting failures', () => rollUpFailures(db)),
       this.#task(FIELDS, 'looking at fields', () => sampleFields(db)),
+      this.#task(HOLES, 'judging holes', async () => {
+        const { signal } = this.#stopped;
+        const { holes } = await judgeHoles(db, config.holeGraceSeconds, signal);
+        if (holes > 0) this.#log.warn({ component: 'holes', holes }, 'changes came without a webhook');
+        await purgeJudged(db, signal);
+      }),
       this.#task(PURGE, 'purging', async () => {
         await this.#keepHistory();
         const { signal } = this.#stopped;
