@@ -4,6 +4,7 @@ import { type Command, type Context, type Format, type Io, type Options, UsageEr
 import { checkCommand } from './commands/check.ts';
 import { completenessCommand } from './commands/completeness.ts';
 import { dlqCommands } from './commands/dlq.ts';
+import { dlqDeedCommands } from './commands/dlq-deeds.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { eventCommands } from './commands/events.ts';
 import { exportCommand } from './commands/export.ts';
@@ -29,6 +30,7 @@ export const COMMANDS: Command[] = [
   completenessCommand,
   ...eventCommands,
   ...dlqCommands,
+  ...dlqDeedCommands,
   ...queueCommands,
   ...operatorCommands,
   exportCommand,
@@ -38,7 +40,7 @@ export const COMMANDS: Command[] = [
 
 const SUMMARIES: Record<string, string> = {
   events: 'Events: list, show, replay, take out of the queue',
-  dlq: 'Dead letters: list, by cause, retry one or many',
+  dlq: 'Dead letters: list, by cause, retry, edit, discard',
   queue: 'The queue as a whole: counts, pause, purge, rebuild',
   alerts: 'Alerts: list, acknowledge',
   workers: 'Worker processes',

@@ -40,6 +40,7 @@ export type InboxPayloads = {
   ip: Optional<string>;
   user_agent: Optional<string>;
   request: ColumnType<Record<string, string> | null, string | null | undefined, string | null>;
+  traceparent: Optional<string>;
 };
 
 export type SyncQueue = {
@@ -146,4 +147,8 @@ export type DeadLetterQueue = {
   last_retry_at: OptionalTimestamp;
   quarantined_by: Optional<string>;
   resolved_at: OptionalTimestamp;
+  discarded_at: OptionalTimestamp;
+  discarded_by: Optional<string>;
+  discard_reason: Optional<string>;
+  discarded_event: Json;
 };
