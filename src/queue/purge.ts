@@ -13,7 +13,7 @@ const NOTHING = {
     failure_groups: 0,
     failure_hours: 0,
   },
-  ...{ rejections: 0, alerts: 0, notifications: 0, totals: 0, zoho_totals: 0, workers: 0, versions: 0 },
+  ...{ rejections: 0, alerts: 0, notifications: 0, totals: 0, zoho_totals: 0, workers: 0, processes: 0, versions: 0 },
 };
 
 /** How many rows of each kind were deleted; `dedupe_keys`: set free. */
@@ -187,5 +187,6 @@ const STEPS: Step[] = [
   { text: ended('zoho_totals', 'tds_zoho_totals', 'ctid', `bucket < ${TOO_OLD}`, 'bucket') },
   { text: ended('totals', 'tds_processing_totals', 'ctid', `bucket < ${TOO_OLD}`, 'bucket') },
   { text: ended('workers', 'tds_workers', 'worker_id', `ended_at < now() - interval '1 day'`, 'ended_at') },
+  { text: ended('processes', 'tds_processes', 'process_id', `seen_at < now() - interval '1 day'`, 'seen_at') },
   { text: ended('versions', 'books_past_records', 'ctid', VERSION_TOO_OLD, 'valid_to') },
 ];
