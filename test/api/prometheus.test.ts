@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { sql } from 'kysely';
 import t from 'tap';
 import { compactCounts } from '../../src/queue/counts.ts';
@@ -223,4 +224,14 @@ t.test('two APIs tell the same, whichever of them served the requests', async (t
       sum('http_requests_total', { route: '/livez' }) - before.sum('http_requests_total', { route: '/livez' }),
       2,
     );
+});
+
+t.test('docs/prometheus.md has every metric, and no other', async (t) => {
+  const document = readFileSync(new URL('../../docs/prometheus.md', import.meta.url), 'utf8');
+  const rows = document.matchAll(/^\| (`[^|]+) \| (counter|gauge|histogram) \| .+ \|$/gm);
+  const documented = [...rows].flatMap(([, names = '', type]) =>
+    [...names.matchAll(/`(\w+)`/g)].map(([, name]) => `${name} ${type}`),
+  );
+  const { metrics } = await scrape();
+  t.same(documented.toSorted(), [...metrics].map(([name, { type }]) => `${name} ${type}`).toSorted());
 });

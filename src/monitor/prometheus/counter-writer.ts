@@ -71,6 +71,7 @@ export class CounterWriter implements Part {
 
   async #send({ number, deltas }: Batch): Promise<void> {
     const { db, service } = this.#options;
+    if (number === 1) await forgetProcesses(db);
     // In the order of the key, so that two processes never wait for each other in a circle.
     await sql`
       with mine as (
@@ -93,4 +94,9 @@ export class CounterWriter implements Part {
     this.#lag.reset();
     return Number.isFinite(lag) ? lag : 0;
   }
+}
+
+/** Each process that starts forgets those that ended: there is one row per start, and no index to keep. */
+async function forgetProcesses(db: Database): Promise<void> {
+  await sql`delete from tds_processes where seen_at < now() - interval '1 day'`.execute(db);
 }

@@ -111,3 +111,9 @@ t.test('a row tells how the process is', async (t) => {
   t.ok(Number(row.resident_bytes) > 10_000_000);
   t.ok(row.event_loop_lag_seconds >= 0);
 });
+
+t.test('a process that starts forgets those that have been silent for a day', async (t) => {
+  await sql`update tds_processes set seen_at = now() - interval '25 hours'`.execute(db);
+  await newProcess().write();
+  t.equal((await db.selectFrom('tds_processes').selectAll().execute()).length, 1);
+});
