@@ -44,7 +44,7 @@ t.test('an addition whose answer was lost is added once', async (t) => {
       const executor = target.getExecutor();
       const executeQuery: typeof executor.executeQuery = async (query, ...rest) => {
         const result = await executor.executeQuery(query, ...rest);
-        if (!answers) throw new Error('Connection terminated unexpectedly');
+        if (!answers && query.sql.includes('tds_counters')) throw new Error('Connection terminated unexpectedly');
         return result as never;
       };
       return () => new Proxy(executor, { get: (on, key) => (key === 'executeQuery' ? executeQuery : bound(on, key)) });
