@@ -15,6 +15,7 @@ import { logRequests } from './plugins/request-log.ts';
 import { watchRoutes } from './plugins/route-table.ts';
 import { answerSocketErrors } from './plugins/socket-errors.ts';
 import { describeApi, serveDocs } from './plugins/swagger.ts';
+import { traceRequests } from './plugins/trace-requests.ts';
 import { adminEventRoutes } from './routes/admin-events.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { activityRoutes } from './routes/dashboard-activity.ts';
@@ -59,6 +60,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   addHeaders(api);
   logRequests(api, log);
   const counters = countRequests(api, deps);
+  traceRequests(api);
   authorize(api, deps);
   limitBodies(api);
   readJsonBodies(api);

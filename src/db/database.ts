@@ -2,7 +2,9 @@ import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
 import { OutageLog } from '../outage-log.ts';
+import { currentSpan, runIn } from '../tracing.ts';
 import type { Schema } from './schema.ts';
+import { startStatementSpan } from './statement-span.ts';
 
 export type Database = Kysely<Schema>;
 
@@ -118,7 +120,10 @@ function watchConnecting(pool: pg.Pool, failed: (error: Error) => void): void {
   const report = (error: Error) => error.message !== POOL_USED_UP && failed(error);
   const watched = (callback?: Callback) => {
     if (callback === undefined) return connect()?.catch((error: Error) => raise(error, report));
-    return connect(before(callback, (error) => error && report(error)));
+    // The pool may call back in the course of whoever gives a connection back.
+    const span = currentSpan();
+    const called: Callback = (...args) => runIn(span, () => callback(...args));
+    return connect(before(called, (error) => error && report(error)));
   };
   pool.connect = watched as typeof pool.connect;
 }
@@ -145,8 +150,11 @@ function watchStatements(
   };
   const watched = (...args: unknown[]) => {
     const startedAt = performance.now();
+    const span = startStatementSpan(args[0]);
     const ended = (error?: Error | null) => {
       onStatement?.((performance.now() - startedAt) / 1000);
+      if (error) span?.fail((error as { code?: string }).code ?? 'UnknownError');
+      span?.end();
       answered(error);
     };
     const callback = args.at(-1);
