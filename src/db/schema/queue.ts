@@ -41,6 +41,7 @@ export type InboxPayloads = {
   ip: Optional<string>;
   user_agent: Optional<string>;
   request: ColumnType<Record<string, string> | null, string | null | undefined, string | null>;
+  traceparent: Optional<string>;
 };
 
 export type SyncQueue = {
