@@ -8,6 +8,7 @@ import { DatabaseWatch, probeOf } from '../monitor/notify/database-watch.ts';
 import { notifier } from '../monitor/notify/notifier.ts';
 import { statementsOf, zohoCalls } from '../monitor/prometheus/observers.ts';
 import { ProcessMetrics } from '../monitor/prometheus/process-metrics.ts';
+import { startReporting } from '../monitor/sentry/start.ts';
 import { OutageLog } from '../outage-log.ts';
 import { runProcess } from '../shutdown.ts';
 import { syncWorkflows } from '../sync/definitions.ts';
@@ -35,6 +36,7 @@ if (!url) {
   process.exit(EXIT_CONFIG);
 }
 const tracing = await startTracing(config, 'tds-core-api', log);
+await startReporting(config, 'tds-core-api');
 // For what systemd tells this process; settings come from config.ts alone.
 const { env } = process;
 
