@@ -1,5 +1,6 @@
 import type { AlertTables } from './schema/alerts.ts';
 import type { CompletenessTables } from './schema/completeness.ts';
+import type { CounterTables } from './schema/counters.ts';
 import type { FailureTables } from './schema/failures.ts';
 import type { FieldTables } from './schema/fields.ts';
 import type { HistoryTables } from './schema/history.ts';
@@ -14,6 +15,7 @@ import type { ZohoTables } from './schema/zoho.ts';
 
 export type * from './schema/alerts.ts';
 export type * from './schema/completeness.ts';
+export type * from './schema/counters.ts';
 export type * from './schema/failures.ts';
 export type * from './schema/fields.ts';
 export type * from './schema/history.ts';
@@ -29,6 +31,7 @@ export type * from './schema/zoho.ts';
 /** The tables as Kysely sees them. Ids and 64-bit numbers are strings (pg), times are Dates, json stays JSON text. */
 export type Schema = AlertTables &
   CompletenessTables &
+  CounterTables &
   FailureTables &
   FieldTables &
   HistoryTables &

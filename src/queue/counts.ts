@@ -33,6 +33,17 @@ export async function compactCounts(pool: Pool): Promise<void> {
       from changes group by bucket`,
   });
   await pool.query({ name: 'compact changes', text: COMPACT_CHANGES });
+  await pool.query({
+    name: 'compact attempts',
+    text: `
+      with changes as (
+        delete from tds_attempt_counts where ctid = any (array(
+          select ctid from tds_attempt_counts limit 10000 for update skip locked))
+        returning status, error_tag, le_ms, attempts, retries, stale, duration_ms)
+      insert into tds_attempt_counts (status, error_tag, le_ms, attempts, retries, stale, duration_ms)
+      select status, error_tag, le_ms, sum(attempts), sum(retries), sum(stale), sum(duration_ms)
+      from changes group by status, error_tag, le_ms`,
+  });
 }
 
 // -infinity: what purge has put there; the two latest hours: what is counted at the moment.

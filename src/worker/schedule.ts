@@ -11,6 +11,7 @@ import { queueDigest } from '../monitor/digest/send.ts';
 import { sampleFields } from '../monitor/field-samples.ts';
 import { DeadMansSwitch } from '../monitor/notify/heartbeat.ts';
 import type { NotifyConfig } from '../monitor/notify/outgoing.ts';
+import { reportCauses } from '../monitor/sentry/start.ts';
 import { rollUpFailures } from '../queue/failures.ts';
 import { purge } from '../queue/purge.ts';
 import { advanceRetryRuns } from '../queue/retry-runs/advance.ts';
@@ -43,6 +44,8 @@ export type ScheduleOptions = Pick<
   | 'defaultOrganization'
   | 'holeGraceSeconds'
   | 'zohoWebhooksPerDay'
+  | 'sentryDsn'
+  | 'nodeEnv'
 > &
   NotifyConfig;
 
@@ -70,7 +73,10 @@ export class Schedule {
       this.#task(RETRY_RUNS, 'retrying dead letters', () =>
         advanceRetryRuns(db, (trx, id) => parseAgain(trx, id, defaultOrganization)),
       ),
-      this.#task(ROLL_UP, 'counting failures', () => rollUpFailures(db)),
+      this.#task(ROLL_UP, 'counting failures', async () => {
+        await rollUpFailures(db);
+        await reportCauses(config, { db, pool, log });
+      }),
       this.#task(FIELDS, 'looking at fields', () => sampleFields(db)),
       this.#task(HOLES, 'judging holes', async () => {
         const { signal } = this.#stopped;
