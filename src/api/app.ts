@@ -20,6 +20,8 @@ import { activityRoutes } from './routes/dashboard-activity.ts';
 import { alertRoutes } from './routes/dashboard-alerts.ts';
 import { auditRoutes } from './routes/dashboard-audit.ts';
 import { changeRoutes } from './routes/dashboard-changes.ts';
+import { deadLetterDiscardRoutes } from './routes/dashboard-dead-letter-discard.ts';
+import { deadLetterEditRoutes } from './routes/dashboard-dead-letter-edit.ts';
 import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
 import { deadLetterRoutes } from './routes/dashboard-dead-letters.ts';
 import { digestRoutes } from './routes/dashboard-digest.ts';
@@ -69,6 +71,8 @@ export async function buildApp(deps: Deps): Promise<Api> {
   metricsRoutes(api, deps);
   eventRoutes(api, deps);
   deadLetterRoutes(api, deps);
+  deadLetterDiscardRoutes(api, deps);
+  await deadLetterEditRoutes(api, deps);
   alertRoutes(api, deps);
   digestRoutes(api, deps);
   activityRoutes(api, deps);

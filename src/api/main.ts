@@ -1,5 +1,5 @@
 /** The process tds-core-api: put everything together, listen, and on a signal stop without breaking a request. */
-import { describeConfig, EXIT_CONFIG, processConfig } from '../config.ts';
+import { describeConfig, EXIT_CONFIG, orExit, processConfig } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { Inbox } from '../inbox/store.ts';
 import { createLogger, exitOnFatalErrors } from '../log.ts';
@@ -10,6 +10,7 @@ import { OutageLog } from '../outage-log.ts';
 import { runProcess } from '../shutdown.ts';
 import { syncWorkflows } from '../sync/definitions.ts';
 import { inheritedSocket, notifySystemd, pingSystemd } from '../systemd.ts';
+import { organizationsOf } from '../zoho/organizations/organizations.ts';
 import { buildApp, type Deps } from './app.ts';
 import { drain, listen } from './server.ts';
 
@@ -22,6 +23,7 @@ const OPERATORS_STATEMENT_TIMEOUT_MS = 5000;
 const STOP_MARGIN_MS = 5000;
 
 const config = processConfig('api');
+orExit(() => organizationsOf(config));
 const log = createLogger('tds-core-api', config.logLevel);
 exitOnFatalErrors(log);
 const { databaseUrl: url } = config;

@@ -40,6 +40,14 @@ export function inQuarantine(): Problem {
   return new Problem(409, 'in_quarantine', detail);
 }
 
+/** 409: an operator discarded or edited the dead letter. */
+export function inDiscard(): Problem {
+  const detail =
+    'This dead letter was discarded or edited: dashboard/events/<id> says by whom. ' +
+    'Restore one that was discarded: POST dashboard/dead-letter/<id>/restore.';
+  return new Problem(409, 'discarded', detail);
+}
+
 const RETRY_AFTER_SECONDS = 5;
 
 /** 503: nothing was done, and the caller should come again after these seconds. */

@@ -49,6 +49,18 @@ export const DryRun = Type.Object({
   dry_run: Type.Optional(Type.Boolean({ description: 'Only says what would be done.' })),
 });
 
+/** What an operator changed in a record. */
+export const Differences = Type.Array(
+  Type.Object({
+    path: Type.String({
+      description: 'JSON pointer into the record; or event_type, organization_id, entity_id.',
+      examples: ['/line_items/0/rate'],
+    }),
+    before: Type.Optional(Type.Unknown({ description: 'Missing: it was not there.' })),
+    after: Type.Optional(Type.Unknown({ description: 'Missing: it is gone.' })),
+  }),
+);
+
 export const MAX_LIMIT = 200;
 
 /** Every list takes these two. */

@@ -1,7 +1,10 @@
 import type { FastifyRequest } from 'fastify';
 import type { Config } from '../config.ts';
+import { usableId } from '../inbox/ids.ts';
+import { withoutLeftovers } from '../inbox/leftovers.ts';
 import { isSignature, type SignedRequest, verifySignature, verifyToken } from '../inbox/signature.ts';
 import { type RejectionCause, whyRejected } from '../inbox/why-rejected.ts';
+import type { Organizations } from '../zoho/organizations/organizations.ts';
 import { Problem } from './problem.ts';
 
 export type Proof = {
@@ -11,6 +14,38 @@ export type Proof = {
 };
 
 type ProofSettings = Pick<Config, 'webhookSecrets' | 'webhookToken' | 'webhookAuth'>;
+
+/** What a delivery of each organization has to prove: its own secrets, or those that all share. */
+export class WebhookProofs {
+  readonly #config: Config;
+  readonly #organizations: Organizations;
+
+  constructor(config: Config, organizations: Organizations) {
+    this.#config = config;
+    this.#organizations = organizations;
+  }
+
+  of(organizationId: string): ProofSettings {
+    return { ...this.#config, webhookSecrets: this.#organizations.secretsFor(organizationId) };
+  }
+
+  /** Of the organization that the path is for. */
+  ofPath(request: FastifyRequest): ProofSettings {
+    return this.of(this.organizationOf(request));
+  }
+
+  /** The organization that the path names, else the default one. A body may name another. */
+  organizationOf({ params }: FastifyRequest): string {
+    const { organization_id: segment = '' } = (params ?? {}) as { organization_id?: string };
+    return usableId(withoutLeftovers(segment)) ?? this.#organizations.defaultId;
+  }
+
+  /** Whether the secret of any organization signed it. Costs as much as verifying it does, for each of them. */
+  isOfAnyOrganization(request: FastifyRequest, body: Buffer): boolean {
+    const secrets = this.#organizations.list.flatMap(({ id }) => this.#organizations.secretsFor(id));
+    return matchingSecret(request, body, [...new Set(secrets)]) >= 0;
+  }
+}
 
 /** Whether deliveries are demanded to prove anything. Without a secret and a token only this machine may deliver. */
 export function demandsProof({ webhookSecrets, webhookToken }: ProofSettings): boolean {

@@ -4,7 +4,7 @@ import type { Config } from '../config.ts';
 import type { RejectionCause } from '../inbox/why-rejected.ts';
 import type { RejectionCounter } from '../monitor/rejections.ts';
 import { moduleFromPath } from '../zoho/modules/modules.ts';
-import { causeOf } from './webhook-proof.ts';
+import { causeOf, type WebhookProofs } from './webhook-proof.ts';
 
 /** So many a second are looked at closely: finding out costs as much as a delivery that is accepted. */
 const EXAMINED_PER_SECOND = 5;
@@ -12,20 +12,26 @@ const EXAMINED_PER_SECOND = 5;
 /** Finds out why deliveries are rejected, and has them counted. */
 export class WebhookRejections {
   readonly #config: Config;
+  readonly #proofs: WebhookProofs;
   readonly #counter: RejectionCounter;
   #second = 0;
   #examined = 0;
 
-  constructor(config: Config, counter: RejectionCounter) {
+  constructor(config: Config, proofs: WebhookProofs, counter: RejectionCounter) {
     this.#config = config;
+    this.#proofs = proofs;
     this.#counter = counter;
   }
 
-  /** Why a delivery whose body was read does not prove itself, and the hash of that body. */
-  examine(request: FastifyRequest, body: Buffer): { cause: RejectionCause; bytes: number; sha256?: string } {
+  /** Why a delivery whose body was read does not prove itself, and the hash of that body. @param known the cause */
+  examine(
+    request: FastifyRequest,
+    body: Buffer,
+    known?: RejectionCause,
+  ): { cause: RejectionCause; bytes: number; sha256?: string } {
     const bytes = body.length;
     if (!this.#mayExamine()) return { cause: 'not_examined', bytes };
-    return { cause: causeOf(request, body, this.#config), bytes, sha256: hash('sha256', body) };
+    return { cause: known ?? this.#causeOf(request, body), bytes, sha256: hash('sha256', body) };
   }
 
   accepted(): void {
@@ -43,6 +49,12 @@ export class WebhookRejections {
       bytes: Number.isSafeInteger(size) ? size : null,
       sha256: sha256 ?? null,
     });
+  }
+
+  #causeOf(request: FastifyRequest, body: Buffer): RejectionCause {
+    const { webhookOldSecrets } = this.#config;
+    const cause = causeOf(request, body, { ...this.#proofs.ofPath(request), webhookOldSecrets });
+    return cause === 'wrong_secret' && this.#proofs.isOfAnyOrganization(request, body) ? 'other_organization' : cause;
   }
 
   #mayExamine(): boolean {

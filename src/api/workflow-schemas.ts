@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { WORKFLOW_STATUSES } from '../workflows/state.ts';
-import { EXAMPLE_UUID, Nullable, Time, Uuid } from './schemas.ts';
+import { Nullable, Time, Uuid } from './schemas.ts';
 
 /** A run as every answer shows it. */
 export const workflow = {
@@ -69,5 +69,5 @@ export const StartBody = Type.Object(
     name: Type.String({ examples: ['Reconcile'], minLength: 1, maxLength: 200 }),
     payload: Type.Optional(Type.Unknown({ examples: [{ organization_id: '10234695', modules: ['invoice'] }] })),
   },
-  { additionalProperties: false, examples: [{ name: 'SyncAll', payload: { organization_id: EXAMPLE_UUID } }] },
+  { additionalProperties: false, examples: [{ name: 'SyncAll', payload: { organization_id: '10234695' } }] },
 );

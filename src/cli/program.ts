@@ -3,6 +3,7 @@ import { VERSION } from '../version.ts';
 import { type Command, type Context, type Format, type Io, type Options, UsageError } from './command.ts';
 import { checkCommand } from './commands/check.ts';
 import { dlqCommands } from './commands/dlq.ts';
+import { dlqDeedCommands } from './commands/dlq-deeds.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { eventCommands } from './commands/events.ts';
 import { exportCommand } from './commands/export.ts';
@@ -27,6 +28,7 @@ export const COMMANDS: Command[] = [
   doctorCommand,
   ...eventCommands,
   ...dlqCommands,
+  ...dlqDeedCommands,
   ...queueCommands,
   ...operatorCommands,
   exportCommand,
@@ -36,7 +38,7 @@ export const COMMANDS: Command[] = [
 
 const SUMMARIES: Record<string, string> = {
   events: 'Events: list, show, replay, take out of the queue',
-  dlq: 'Dead letters: list, by cause, retry one or many',
+  dlq: 'Dead letters: list, by cause, retry, edit, discard',
   queue: 'The queue as a whole: counts, pause, purge, rebuild',
   alerts: 'Alerts: list, acknowledge',
   workers: 'Worker processes',

@@ -5,7 +5,9 @@ import { isLoopback, isPrivateHost } from './values.ts';
 export function contradictions(settings: Settings): string[] {
   const { nodeEnv, host, operators, webhookSecrets, webhookToken } = settings;
   const production = nodeEnv === 'production';
-  const unsigned = webhookSecrets.length === 0 && webhookToken.length === 0;
+  // Whether each organization of that file has a secret is judged when it is read.
+  const signed = webhookSecrets.length > 0 || settings.zohoOrganizationsFile !== undefined;
+  const unsigned = !signed && webhookToken.length === 0;
   const rules: [broken: boolean, advice: string][] = [
     [production && unsigned, 'NODE_ENV=production needs ZOHO_WEBHOOK_SECRET or ZOHO_WEBHOOK_TOKEN: set one.'],
     [production && operators.length === 0, 'NODE_ENV=production needs OPERATOR_TOKENS (name:role:token): set it.'],
@@ -19,7 +21,7 @@ export function contradictions(settings: Settings): string[] {
       'HOST is open to the network without ZOHO_WEBHOOK_SECRET or ZOHO_WEBHOOK_TOKEN: set one or HOST=127.0.0.1.',
     ],
     [
-      settings.webhookAuth === 'both' && (webhookSecrets.length === 0 || webhookToken.length === 0),
+      settings.webhookAuth === 'both' && (!signed || webhookToken.length === 0),
       'WEBHOOK_AUTH=both needs ZOHO_WEBHOOK_SECRET and ZOHO_WEBHOOK_TOKEN: set both or WEBHOOK_AUTH=either.',
     ],
     [

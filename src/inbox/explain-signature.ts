@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { environmentConfig } from '../config.ts';
+import { environmentConfig, orExit } from '../config.ts';
+import { organizationsOf } from '../zoho/organizations/organizations.ts';
 import { isForm } from './body.ts';
 import { type SignedRequest, signaturesOf } from './signature.ts';
 import { REJECTION_CAUSES, whyRejected } from './why-rejected.ts';
@@ -59,13 +60,15 @@ function namesOf(query: string): string {
 }
 
 const USAGE = `Usage: npm run explain-signature -- --file FILE --header SIGNATURE [--query QUERY] [--content-type TYPE]
+                                [--organization ID]
 
-Verifies the signature of a webhook delivery step by step, with the secrets of ZOHO_WEBHOOK_SECRET and
-ZOHO_WEBHOOK_OLD_SECRET.
+Verifies the signature of a webhook delivery step by step, with the organization's own secrets or those of
+ZOHO_WEBHOOK_SECRET, and with ZOHO_WEBHOOK_OLD_SECRET.
   --file FILE          the body, byte for byte as received
   --header SIGNATURE   value of X-Zoho-Webhook-Signature
   --query QUERY        what stood behind the ? of the URL
   --content-type TYPE  default application/json
+  --organization ID    the one that it is for, where ZOHO_ORGANIZATIONS_FILE names several
 
 Exit codes: 0 the signature is right, 1 it is not, 64 wrong usage, 78 wrong configuration.
 `;
@@ -75,16 +78,21 @@ const EXIT_CONFIG = 78;
 
 function main(args: string[]): number {
   const text = { type: 'string' } as const;
-  const options = { file: text, header: text, query: text, 'content-type': text, help: { type: 'boolean' } } as const;
+  const options = {
+    ...{ file: text, header: text, query: text, 'content-type': text, organization: text },
+    help: { type: 'boolean' },
+  } as const;
   const { values } = parseArgs({ args, options });
   if (values.help) return say(USAGE, 0);
   if (values.file === undefined) return say(USAGE, EXIT_USAGE);
-  const { webhookSecrets: secrets, webhookOldSecrets } = environmentConfig();
+  const config = environmentConfig();
+  const organizations = orExit(() => organizationsOf(config));
+  const secrets = organizations.secretsFor(values.organization ?? organizations.defaultId);
   if (secrets.length === 0)
     return say('ZOHO_WEBHOOK_SECRET is not set: there is nothing to verify with.\n', EXIT_CONFIG);
   const { header, query = '', 'content-type': contentType = 'application/json' } = values;
   const request = { header, query: query.replace(/^\?/, ''), contentType, body: readFileSync(values.file), secrets };
-  const { isRight, steps } = explainSignature(request, webhookOldSecrets);
+  const { isRight, steps } = explainSignature(request, config.webhookOldSecrets);
   return say(steps.map((step, n) => `${n + 1}. ${step}\n`).join(''), isRight ? 0 : EXIT_WRONG);
 }
 

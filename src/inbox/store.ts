@@ -190,7 +190,8 @@ function toEnqueued({ parsed, body, contentType, method, path, userAgent, ip }: 
   };
 }
 
-function fromDelivery(delivery: Delivery, body: Buffer): Omit<Enqueued, 'ip' | 'userAgent' | 'request'> {
+/** An event made of a delivery that was understood. */
+export function fromDelivery(delivery: Delivery, body: Buffer): Omit<Enqueued, 'ip' | 'userAgent' | 'request'> {
   const record = Buffer.from(delivery.record);
   const { organizationId, module, action, entityId, eventType, version, versioned } = delivery;
   // The bytes as received are worth keeping where they say more than the record with a wrapper around it.

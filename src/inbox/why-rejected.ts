@@ -6,6 +6,7 @@ export const REJECTION_CAUSES = {
   malformed_signature: 'Its signature is not 64 hexadecimal digits.',
   wrong_secret: 'No secret that we know gives this signature: it was signed with another one, or the body was changed.',
   right_without_query: 'The signature is right without the query: the sender does not sign it, so nobody can trust it.',
+  other_organization: 'It was signed with the secret of another organization than the one it is for.',
   old_secret: 'It was signed with a secret that is no longer accepted: set the new one in Zoho Books.',
   wrong_token: 'Its token is missing or wrong.',
   not_examined: 'Its signature is wrong; so many came at once that nobody looked at why.',

@@ -9,6 +9,7 @@ const NOTHING = {
     inbox: 0,
     dedupe_keys: 0,
     dead_letters: 0,
+    edits: 0,
     failures: 0,
     failure_groups: 0,
     failure_hours: 0,
@@ -33,7 +34,7 @@ const BATCH = 1000;
 
 /**
  * Deletes what nobody needs any more: completed events older than `days` with their payloads, log rows and inbox rows,
- * what SQL by hand left behind of deleted events, resolved dead letters and alerts, notifications, totals, failures with
+ * what SQL by hand left behind of deleted events, resolved dead letters and alerts, dead letters discarded 30 days ago, notifications, totals, failures with
  * their groups and hours, counts of rejected deliveries, workers that ended a day ago, and versions of records older than
  * the `days` of books_history_days.
  * Events that wait, run or are dead stay, whatever their age. A dedupe key is set free 30 days after its event arrived:
@@ -144,6 +145,10 @@ free as (
 select (select count(*)::int from seen) as seen, json_build_object('dedupe_keys', (select count(*) from free)) as deleted
 where $1::int is not null`;
 
+/** Neither in the queue nor discarded from it: a discarded event can be restored. */
+const isGone = (id: string) => `not exists (select from tds_sync_queue q where q.id = ${id})
+    and not exists (select from tds_dead_letter_queue d where d.id = ${id} and d.discarded_at is not null)`;
+
 // Of events that are not in the queue any more: deleted by hand, or purged sooner than their dedupe keys.
 const INBOX = `
 with seen as materialized (
@@ -151,7 +156,7 @@ with seen as materialized (
   where event_id > $3::uuid and event_id < ${idAt(INBOX_TOO_OLD)} order by event_id limit $2),
 gone as (
   delete from tds_inbox_events i using seen where i.event_id = seen.event_id and seen.at < ${INBOX_TOO_OLD}
-    and not exists (select from tds_sync_queue q where q.id = i.event_id) returning 1)
+    and ${isGone('i.event_id')} returning 1)
 select (select count(*)::int from seen) as seen,
   (select array[event_id::text] from seen order by event_id desc limit 1) as reached,
   json_build_object('inbox', (select count(*) from gone)) as deleted`;
@@ -164,7 +169,7 @@ with seen as materialized (
 gone as (
   delete from ${table} l using (select distinct id from seen) s
   where l.${key} = s.id and l.created_at < ${TOO_OLD}
-    and not exists (select from tds_sync_queue q where q.id = l.${key}) returning 1)
+    and ${isGone(`l.${key}`)} returning 1)
 select (select count(*)::int from seen) as seen,
   (select array[id::text] from seen order by id desc limit 1) as reached,
   json_build_object('${kind}', (select count(*) from gone)) as deleted`;
@@ -179,9 +184,12 @@ select count(*)::int as seen, json_build_object('${kind}', count(*)) as deleted 
 const GROUP_TOO_OLD = `last_seen_at < ${TOO_OLD}
       and not exists (select from tds_failures f where f.fingerprint = t.fingerprint)`;
 
-// The dead letter of an event that waits, runs or died again keeps how often it was retried.
-const LETTER_TOO_OLD = `resolved_at < ${TOO_OLD}
-      and not exists (select from tds_sync_queue q where q.id = t.id and q.status <> 'completed')`;
+// The dead letter of an event that waits, runs or died again keeps how often it was retried. A discarded one can be
+// restored for 30 days, and an edited one stays with the event that was made of it.
+const LETTER_TOO_OLD = `resolved_at < now() - least($1::int, 30) * interval '1 day'
+      and resolved_at < case when discarded_at is null then ${TOO_OLD} else now() - interval '30 days' end
+      and not exists (select from tds_sync_queue q where q.id = t.id and q.status <> 'completed')
+      and not exists (select from tds_event_edits e where e.original_id = t.id)`;
 
 // Ten-second totals are for the last hours and for the digest; the rest is in the roll-ups.
 const TOTALS_TOO_OLD = `now() - interval '35 days'`;
@@ -191,10 +199,11 @@ const VERSION_TOO_OLD = `valid_to < now() - (select days from books_history_days
 const STEPS: Step[] = [
   { text: EVENTS, start: ['-infinity', FIRST_ID] },
   { text: DEDUPE_KEYS },
+  { text: leftBehind('edits', 'tds_event_edits', 'event_id'), start: [FIRST_ID] },
+  { text: ended('dead_letters', 'tds_dead_letter_queue', 'id', LETTER_TOO_OLD, 'resolved_at') },
   { text: INBOX, start: [FIRST_ID] },
   { text: leftBehind('logs', 'tds_sync_logs', 'queue_id'), start: [FIRST_ID] },
   { text: leftBehind('failures', 'tds_failures', 'event_id'), start: [FIRST_ID] },
-  { text: ended('dead_letters', 'tds_dead_letter_queue', 'id', LETTER_TOO_OLD, 'resolved_at') },
   { text: ended('failure_groups', 'tds_failure_groups', 'fingerprint', GROUP_TOO_OLD, 'last_seen_at') },
   { text: ended('failure_hours', 'tds_failure_hours', 'ctid', `hour < ${TOO_OLD}`, 'hour') },
   { text: ended('rejections', 'tds_webhook_rejections', 'id', `last_at < ${TOO_OLD}`, 'last_at') },

@@ -5,6 +5,7 @@ export type ReplayResult =
   | { outcome: 'replayed' }
   | { outcome: 'not_found' }
   | { outcome: 'processing' }
+  | { outcome: 'discarded' }
   | { outcome: 'quarantined' };
 
 /**
@@ -14,9 +15,9 @@ export type ReplayResult =
  */
 export async function replay(trx: Kysely<Schema>, id: string): Promise<ReplayResult> {
   const status = await lockStatus(trx, id);
-  if (status === undefined) return { outcome: 'not_found' };
+  if (status === undefined) return { outcome: (await hasLetter(trx, id, 'discarded_at')) ? 'discarded' : 'not_found' };
   if (status === 'processing') return { outcome: 'processing' };
-  if (status === 'dead_letter' && (await isQuarantined(trx, id))) return { outcome: 'quarantined' };
+  if (status === 'dead_letter' && (await hasLetter(trx, id, 'quarantined_by'))) return { outcome: 'quarantined' };
   await sql`
     update tds_sync_queue set status = 'pending', attempt_count = 0, release_count = 0, suspect = false, run_at = now(),
       started_at = null, completed_at = null, outcome = null, error_tag = null, error_message = null
@@ -35,7 +36,8 @@ export async function lockStatus(trx: Kysely<Schema>, id: string) {
   return row?.status;
 }
 
-async function isQuarantined(trx: Kysely<Schema>, id: string): Promise<boolean> {
-  const query = trx.selectFrom('tds_dead_letter_queue').select('id').where('quarantined_by', 'is not', null);
+/** Whether the event has a dead letter with this mark. */
+async function hasLetter(trx: Kysely<Schema>, id: string, mark: 'quarantined_by' | 'discarded_at'): Promise<boolean> {
+  const query = trx.selectFrom('tds_dead_letter_queue').select('id').where(mark, 'is not', null);
   return (await query.where('id', '=', id).executeTakeFirst()) !== undefined;
 }

@@ -2,10 +2,14 @@
 import t, { type Test } from 'tap';
 import type { Api } from '../../src/api/deps.ts';
 import { openDatabase } from '../../src/db/database.ts';
+import { Workflows } from '../../src/workflows/registry.ts';
 import { type Teardown, waitFor } from '../helper.ts';
+import { pages } from '../workflows/engine.ts';
 import { apiOn } from './client.ts';
 import { OwnPostgres } from './postgres.ts';
+import { type JsonSchema, sampleOf } from './sample.ts';
 
+const WORKFLOWS = new Workflows([pages('SyncAll', 1)], ['10234695']);
 const postgres = await OwnPostgres.start(t);
 
 for (const [over, url] of [
@@ -44,17 +48,17 @@ t.test('a database that refuses the login', async (t) => {
 async function apiOver(t: Teardown, url: string): Promise<Api> {
   const open = openDatabase({ url, max: 5, applicationName: 'tds-test' });
   // A receiver, so that a test notification has to reach the outbox.
-  const { api } = await apiOn(t, open, { alertWebhookUrl: 'https://hooks.example.com/' });
+  const { api } = await apiOn(t, open, { alertWebhookUrl: 'https://hooks.example.com/' }, WORKFLOWS);
   t.teardown(() => open.close());
   return api;
 }
 
 /** Every operation but those that need no database asks to come again later, and tells nothing about the database. */
 async function isAGoodOutage(t: Test, api: Api): Promise<void> {
-  for (const { method, url } of await operationsOf(api)) {
-    const answer = await api.inject({ method, url, ...(url.startsWith('/webhooks') ? DELIVERY : {}) });
+  for (const { method, url, payload } of await operationsOf(api)) {
+    const answer = await api.inject({ method, url, ...(payload && { payload }) });
     if (answer.statusCode === 400 && url.includes(ID)) continue; // this path takes no uuid
-    t.equal(answer.statusCode, 503, `${method} ${url}`);
+    t.equal(answer.statusCode, 503, `${method} ${url} ${answer.statusCode === 503 ? '' : answer.body}`);
     t.ok(Number(answer.headers['retry-after']) > 0, `${method} ${url} says when to come again`);
     t.equal(answer.json().code, 'database_unavailable');
     t.notMatch(answer.body, /ENOENT|ECONN|57P|\.s\.PGSQL|127\.0\.0\.1|select /i);
@@ -68,26 +72,33 @@ async function isAGoodOutage(t: Test, api: Api): Promise<void> {
   t.same(others, [], 'of the schema nobody knows anything now');
 }
 
-const DELIVERY = { payload: { invoice: { invoice_id: '1', last_modified_time: '2026-01-01T00:00:00Z' } } };
+const DELIVERY = { invoice: { invoice_id: '1', last_modified_time: '2026-01-01T00:00:00Z' } };
 const ID = '00000000-0000-4000-8000-000000000001';
 const WITHOUT_DATABASE = new Set(['/health', '/livez', '/readyz', '/dashboard/whoami']);
 
-type Operation = { parameters?: { in: string; name: string; required?: boolean }[] };
+type Operation = {
+  parameters?: { in: string; name: string; required?: boolean; schema: JsonSchema }[];
+  requestBody?: { content: { 'application/json'?: { example?: object; schema: JsonSchema } } };
+};
+type Call = { method: 'GET' | 'POST'; url: string; payload?: object };
 
 /** Every operation that needs the database, with values for what it demands. */
-async function operationsOf(api: Api): Promise<{ method: 'GET' | 'POST'; url: string }[]> {
+async function operationsOf(api: Api): Promise<Call[]> {
   const { paths } = (await api.inject('/docs/json')).json();
   return Object.entries(paths as Record<string, Record<string, Operation>>)
     .filter(([path]) => !WITHOUT_DATABASE.has(path))
     .flatMap(([path, methods]) =>
-      Object.entries(methods).map(([method, { parameters = [] }]) => ({
-        method: method.toUpperCase() as 'GET',
-        url: path.replace(/\{\w+\}/g, ID) + queryOf(parameters),
-      })),
+      Object.entries(methods).map(([method, operation]) => callOf(method, path, operation)),
     );
 }
 
-function queryOf(parameters: NonNullable<Operation['parameters']>): string {
+function callOf(method: string, path: string, { parameters = [], requestBody }: Operation): Call {
   const demanded = parameters.filter((parameter) => parameter.in === 'query' && parameter.required);
-  return demanded.map(({ name }, place) => `${place === 0 ? '?' : '&'}${name}=1`).join('');
+  const query = new URLSearchParams(
+    Object.fromEntries(demanded.map(({ name, schema }) => [name, String(sampleOf(schema))])),
+  );
+  const body = requestBody?.content['application/json'];
+  const payload = path.startsWith('/webhooks') ? DELIVERY : body && ((body.example ?? sampleOf(body.schema)) as object);
+  const url = `${path.replace(/\{\w+\}/g, ID)}${demanded.length === 0 ? '' : `?${query}`}`;
+  return { method: method.toUpperCase() as 'GET', url, ...(payload && { payload }) };
 }

@@ -53,6 +53,11 @@ const IDS: Record<string, () => Promise<string>> = {
     await tds(['events', 'quarantine', id, '--reason', 'x']);
     return id;
   },
+  '<discarded>': async () => {
+    const id = await addDeadLetter(db);
+    await tds(['dlq', 'discard', id, '--reason', 'x']);
+    return id;
+  },
   '<alert>': () => addAlert(db),
   '<run>': async () =>
     JSON.parse((await tds(['dlq', 'retry', await addDeadLetter(db), '--max-failures', '20', '-y', '-o', 'json'])).out)
@@ -78,6 +83,15 @@ const LINES: Record<string, Line> = {
   'dlq groups': { words: 'dlq groups', route: 'get /dashboard/dead-letter/groups' },
   'dlq show': { words: 'dlq show <dead>', route: 'get /dashboard/dead-letter/{id}' },
   'dlq retry': { words: 'dlq retry <dead>', route: 'post /dashboard/dead-letter/{id}/retry' },
+  'dlq discard': {
+    words: 'dlq discard <dead> --reason garbage',
+    route: 'post /dashboard/dead-letter/{id}/discard',
+  },
+  'dlq restore': { words: 'dlq restore <discarded>' },
+  'dlq edit': {
+    words: 'dlq edit <dead> --set /contact_name=Example --set /total=1.50 --reason typo',
+    route: 'post /dashboard/dead-letter/{id}/edit',
+  },
   'dlq runs': { words: 'dlq runs', route: 'get /dashboard/dead-letter/retries' },
   'dlq run': { words: 'dlq run <run>', route: 'get /dashboard/dead-letter/retries/{id}' },
   'dlq pause': { words: 'dlq pause <run>', route: 'post /dashboard/dead-letter/retries/{id}/pause' },
@@ -175,6 +189,10 @@ t.test('wrong words are told what was meant', async (t) => {
     [['events', 'quarantine', randomUUID()], /needs --reason/],
     [['dlq', 'retry'], /say which: ids, --group/],
     [['dlq', 'retry', '--all', '--force', '--yes'], /--force needs --reason/],
+    [['dlq', 'discard', '--all', '--yes'], /needs --reason/],
+    [['dlq', 'discard', '--reason', 'x'], /say which: ids, --group/],
+    [['dlq', 'edit', randomUUID()], /needs --reason/],
+    [['dlq', 'edit', await addDeadLetter(db), '--reason', 'x', '--file', '/nowhere'], /cannot be read as JSON/],
     [['queue', 'purge'], /add --yes/],
     [['workflow', 'start', 'Reconcile', '--payload', 'x'], /JSON object/],
     [['completion', 'tcsh'], /bash, zsh, fish/],
@@ -263,6 +281,42 @@ t.test('many dead letters are planned, asked for, and retried with a reason', as
     reason: 'fixed',
     selection: { filter: { error_tag: 'TimeoutError' } },
   });
+});
+
+t.test('a record is edited in place, or given whole, and every digit is kept', async (t) => {
+  const record = '{"contact_id":"1","total":12345678901234567.10,"line_items":[{"rate":1}],"notes":"a"}';
+  const id = await addDeadLetter(db, record);
+  const sets = ['--set', '/line_items/0/rate=2.50', '/notes=a = b', '--reason', 'x'];
+  const planned = await tds(['dlq', 'edit', id, ...sets, '--dry-run']);
+  t.match(planned, {
+    code: 0,
+    out: /\/line_items\/0\/rate +1 +2.50[\s\S]*\/notes +a +a = b/,
+    err: /Nothing was changed/,
+  });
+  t.match(await tds(['dlq', 'edit', id, '--set', '/nothing/here=1', '--reason', 'x']), {
+    code: 2,
+    err: /has no \/nothing/,
+  });
+  t.match(await tds(['dlq', 'edit', id, '--set', 'total=1', '--reason', 'x']), { code: 2, err: /takes \/path=value/ });
+  const file = path.join(t.testdir({ 'record.json': record.replace('.10', '.25') }), 'record.json');
+  const ran = await tds(['dlq', 'edit', id, '--file', file, '--reason', 'x', '-o', 'json']);
+  const { queue_id } = JSON.parse(ran.out);
+  const { rows } = await pool.query('select payload::text as payload from tds_inbox_payloads where event_id = $1', [
+    queue_id,
+  ]);
+  t.same(rows, [{ payload: record.replace('.10', '.25') }]);
+});
+
+t.test('many are discarded after a question, and restored together', async (t) => {
+  await pool.query('truncate tds_sync_queue, tds_inbox_events, tds_inbox_payloads, tds_dead_letter_queue');
+  const ids = [await addDeadLetter(db), await addDeadLetter(db)];
+  const words = ['dlq', 'discard', '--tag', 'TimeoutError', '--reason', 'garbage'];
+  t.match(await tds([...words, '--dry-run', '-o', 'json']), { out: /"count": 2/ });
+  t.match(await tds(words), { code: 2, err: /add --yes/ });
+  t.match(JSON.parse((await tds([...words, '--yes', '-o', 'json'])).out), { discarded: 2, finished: true });
+  t.equal(JSON.parse((await tds(['dlq', 'list', '--discarded', '-o', 'json'])).out).length, 2);
+  t.equal((await tds(['dlq', 'restore', ...ids])).code, 0);
+  t.equal(JSON.parse((await tds(['dlq', 'list', '-o', 'json'])).out).length, 2);
 });
 
 t.test('the account that works on the database is named in the audit log', async (t) => {

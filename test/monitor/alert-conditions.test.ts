@@ -7,20 +7,15 @@ import { pause, resume } from '../../src/queue/pause.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { testDatabase } from '../helper.ts';
 import { arrive, Claimer, RELEASED, registerWorker } from '../queue/engine.ts';
+import type { Condition } from './condition.ts';
+import { deliveryConditions } from './delivery-conditions.ts';
+import { workflowConditions } from './workflow-conditions.ts';
 
-const { db, pool } = await testDatabase(t);
+const database = await testDatabase(t);
+const { db, pool } = database;
 const MINUTE = 60;
 const failed = (tag: string, permanent = true): Outcome =>
   ({ kind: 'failed', tag, message: 'no', permanent }) as unknown as Outcome;
-
-type Condition = {
-  comes: () => Promise<unknown>;
-  goes: () => Promise<unknown>;
-  /** Seconds that it has to last. */
-  after?: number;
-  /** Seconds between the end of the condition and that of the alert, where rates have to forget. */
-  until?: number;
-};
 
 let clock = 0;
 const at = (seconds = 0) => new Date(clock + seconds * 1000);
@@ -166,6 +161,8 @@ const CONDITIONS: Record<string, Condition> = {
     },
     goes: zohoCalls(0).goes,
   },
+  ...deliveryConditions(database),
+  ...workflowConditions(t, database),
 };
 
 t.test('there is a condition for every rule', async (t) => {
@@ -174,18 +171,20 @@ t.test('there is a condition for every rule', async (t) => {
 
 t.beforeEach(async () => {
   await run(`truncate tds_alerts, tds_alert_pending, tds_outbox, tds_sync_queue, tds_processing_totals, tds_sync_logs,
-    tds_workers, tds_zoho_totals, tds_zoho_calls, tds_zoho_quota, tds_inbox_events, tds_inbox_payloads`);
+    tds_workers, tds_zoho_totals, tds_zoho_calls, tds_zoho_quota, tds_inbox_events, tds_inbox_payloads, books_records, tds_fields, tds_field_samples,
+    tds_webhook_rejections, tds_workflows, tds_pull_verdicts, tds_withheld_deletions cascade`);
+  await run('update tds_webhook_intake set last_accepted_at = null, rejected_since_accepted = 0');
   await registerWorker(pool);
   await run(`update tds_workers set expires_at = now() + interval '1 day', version = '1.0.0'`);
   clock = Date.now() + 2000;
 });
 
-for (const [rule, { comes, goes, after = 0 }] of Object.entries(CONDITIONS)) {
+for (const [rule, { comes, goes, after = 0, later = 0, until = 0 }] of Object.entries(CONDITIONS)) {
   t.test(rule, async (t) => {
     await evaluate();
     t.same(await state(rule), [], 'all is well before');
     await comes();
-    clock = Math.max(clock, Date.now() + 2000);
+    clock = Math.max(clock, Date.now() + 2000) + later * 1000;
     await evaluate();
     if (after > 0) {
       t.same(await state(rule), [], 'it has to last');
@@ -195,7 +194,7 @@ for (const [rule, { comes, goes, after = 0 }] of Object.entries(CONDITIONS)) {
     }
     t.match(await state(rule), [{ resolved_at: null }], 'it fires');
     await goes();
-    clock = Math.max(clock, Date.now() + 2000);
+    clock = Math.max(clock, Date.now() + 2000) + until * 1000;
     await happenedJustNow();
     await evaluate();
     t.match(await state(rule), [{ resolved_at: Date }], 'it resolves');

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import t from 'tap';
-import { openDeadLetters } from '../../src/monitor/dead-letters.ts';
+import { deadLetters } from '../../src/monitor/dead-letters.ts';
 import { retryDeadLetter } from '../../src/queue/dead-letter.ts';
 import { queueStats } from '../../src/queue/inspect.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
@@ -152,7 +152,7 @@ t.test('a success or a failure starts the count of releases anew', async (t) => 
 });
 
 async function listOpen(): Promise<unknown[]> {
-  return JSON.parse((await openDeadLetters(db, { limit: 1000 })).json);
+  return JSON.parse((await deadLetters(db, 'open', { limit: 1000 })).json);
 }
 
 /** Two at a time: so many clicks at once as the pool's connections can serve before it gives up on one. */

@@ -1,4 +1,5 @@
 import type { FastifyRequest, RequestPayload } from 'fastify';
+import { parseLossless } from '../../lossless.ts';
 import type { Api } from '../deps.ts';
 import { Problem } from '../problem.ts';
 
@@ -11,7 +12,26 @@ const FORM = 'application/x-www-form-urlencoded';
  * other type is a 415: `text/plain` is what another site's page may send without asking.
  */
 export function readJsonBodies(api: Api): void {
-  const parse = api.getDefaultJsonParser('error', 'error');
+  readBodies(api, api.getDefaultJsonParser('error', 'error'));
+}
+
+/** The same for routes that store what they are sent: numbers stay as they were written, see parseLossless. */
+export function keepDigits(api: Api): void {
+  readBodies(api, (_request, text, done) => {
+    try {
+      const value = parseLossless(text);
+      // What is nested too deeply to be written again ends here.
+      JSON.stringify(value);
+      done(null, value);
+    } catch {
+      done(new Problem(400, 'invalid_json', 'The body is not valid JSON.'));
+    }
+  });
+}
+
+type Parser = (request: FastifyRequest, text: string, done: (error: Error | null, value?: unknown) => void) => unknown;
+
+function readBodies(api: Api, parse: Parser): void {
   const readJson = async (request: FastifyRequest, payload: RequestPayload) => {
     const limit = request.routeOptions.bodyLimit;
     const text = (await api.bodies.read(request, payload, { limit, hasProof: true })).toString('utf8');
@@ -31,8 +51,6 @@ export function readJsonBodies(api: Api): void {
 function isJson({ headers }: FastifyRequest): boolean {
   return headers['content-type']?.startsWith('application/json') ?? false;
 }
-
-type Parser = ReturnType<Api['getDefaultJsonParser']>;
 
 function parseWith(parse: Parser, request: FastifyRequest, text: string): Promise<unknown> {
   return new Promise((resolve, reject) => {

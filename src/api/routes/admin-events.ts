@@ -7,7 +7,7 @@ import { quarantine, release } from '../../queue/quarantine.ts';
 import { replay } from '../../queue/replay.ts';
 import type { Api, Deps } from '../deps.ts';
 import { actorOf } from '../plugins/auth.ts';
-import { inQuarantine, notFound, Problem } from '../problem.ts';
+import { inDiscard, inQuarantine, notFound, Problem } from '../problem.ts';
 import { IdParams, Reason, ReasonBody, Uuid } from '../schemas.ts';
 
 const Done = Type.Object({ success: Type.Literal(true), message: Type.String(), event_id: Uuid });
@@ -35,6 +35,7 @@ function replayRoute(api: Api, { db, config }: Deps): void {
     if (outcome === 'not_found') throw unknownEvent();
     if (outcome === 'processing') throw beingProcessed();
     if (outcome === 'quarantined') throw inQuarantine();
+    if (outcome === 'discarded') throw inDiscard();
     return { success: true as const, message: 'Event set back to pending', event_id: id };
   });
 }

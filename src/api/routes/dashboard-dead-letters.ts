@@ -1,13 +1,13 @@
 import { Type } from 'typebox';
 import { retry } from '../../inbox/retry.ts';
 import { act } from '../../monitor/audit.ts';
-import { openDeadLetter, openDeadLetters } from '../../monitor/dead-letters.ts';
+import { countDiscarded, deadLetter, deadLetters } from '../../monitor/dead-letters.ts';
 import { queueStats } from '../../queue/inspect.ts';
 import { decodeCursor } from '../cursor.ts';
 import type { Api, Deps } from '../deps.ts';
 import { pageHeaders } from '../page-headers.ts';
 import { actorOf } from '../plugins/auth.ts';
-import { inQuarantine, notFound, Problem } from '../problem.ts';
+import { inDiscard, inQuarantine, notFound, Problem } from '../problem.ts';
 import { IdParams, Nullable, Page, Time, Uuid } from '../schemas.ts';
 
 const DeadLetter = Type.Object({
@@ -26,6 +26,9 @@ const DeadLetter = Type.Object({
   organization_id: Type.String(),
   event_id: Uuid,
   quarantined_by: Nullable(Type.String({ description: 'Who took it out of the queue: release it to let it run.' })),
+  discarded_at: Nullable(Time),
+  discarded_by: Nullable(Type.String({ description: 'Who discarded it: restore it to open it again.' })),
+  discard_reason: Nullable(Type.String()),
   raw_body_base64: Nullable(Type.String({ description: 'The bytes as received, of a quarantined delivery.' })),
 });
 const DeadLetters = Type.Array(DeadLetter);
@@ -46,19 +49,25 @@ export function deadLetterRoutes(api: Api, deps: Deps): void {
 function listRoute(api: Api, { db }: Deps): void {
   const summary = 'Open dead letters, latest first; X-Total-Count says how many there are, X-Next-Cursor leads on';
   const description = 'A page also ends at 16 MB. To reach all of them, go on until an answer has no X-Next-Cursor.';
-  const querystring = Type.Object(Page);
+  const querystring = Type.Object({
+    ...Page,
+    state: Type.Union([Type.Literal('open'), Type.Literal('discarded')], {
+      default: 'open',
+      description: 'discarded: those that can still be restored.',
+    }),
+  });
   const schema = { tags: ['dashboard'], summary, description, querystring, response: { 200: DeadLetters } };
 
   api.get('/dashboard/dead-letter', { config: { role: 'viewer' }, schema }, async (request, reply) => {
-    const { limit, cursor } = request.query;
+    const { limit, cursor, state } = request.query;
     const after = decodeCursor('dead-letters', cursor);
-    const [{ json, next }, { dead_letter }] = await Promise.all([
-      openDeadLetters(db, { limit, after }),
-      queueStats(db),
+    const [{ json, next }, total] = await Promise.all([
+      deadLetters(db, state, { limit, after }),
+      state === 'open' ? queueStats(db).then(({ dead_letter }) => dead_letter) : countDiscarded(db),
     ]);
     // Sent as PostgreSQL wrote it: parsing it here would cost the digits of ids and money in the payloads.
     return reply
-      .headers(pageHeaders('dead-letters', next, dead_letter))
+      .headers(pageHeaders('dead-letters', next, total))
       .type('application/json; charset=utf-8')
       .serializer(String)
       .send(json as never);
@@ -66,11 +75,11 @@ function listRoute(api: Api, { db }: Deps): void {
 }
 
 function showRoute(api: Api, { db }: Deps): void {
-  const summary = 'One open dead letter';
+  const summary = 'One dead letter that is open or was discarded';
   const schema = { tags: ['dashboard'], summary, params: IdParams, response: { 200: DeadLetter } };
   api.get('/dashboard/dead-letter/:id', { config: { role: 'viewer' }, schema }, async ({ params }, reply) => {
-    const json = await openDeadLetter(db, params.id);
-    if (!json) throw notFound('open dead letter', 'Open ones are listed at dashboard/dead-letter.');
+    const json = await deadLetter(db, params.id);
+    if (!json) throw notFound('open or discarded dead letter', 'Open ones are listed at dashboard/dead-letter.');
     return reply
       .type('application/json; charset=utf-8')
       .serializer(String)
@@ -93,6 +102,7 @@ function retryRoute(api: Api, { db, config }: Deps): void {
     if (result.outcome === 'not_found') throw notFound('dead letter', 'Open ones are listed at dashboard/dead-letter.');
     if (result.outcome === 'conflict') throw notRetryable();
     if (result.outcome === 'quarantined') throw inQuarantine();
+    if (result.outcome === 'discarded') throw inDiscard();
     return {
       success: true as const,
       message: 'Event moved from DLQ to processing queue' as const,

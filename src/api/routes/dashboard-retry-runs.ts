@@ -1,42 +1,18 @@
 import { Type } from 'typebox';
 import { act } from '../../monitor/audit.ts';
-import { deadLettersOfGroup } from '../../monitor/dead-letter-groups.ts';
 import { type Control, controlRetryRun } from '../../queue/retry-runs/control.ts';
 import { type RetryRun, retryRun, retryRuns } from '../../queue/retry-runs/read.ts';
-import { planRetry, type Selection } from '../../queue/retry-runs/selection.ts';
+import { planRetry } from '../../queue/retry-runs/selection.ts';
 import { type StartResult, startRetryRun } from '../../queue/retry-runs/start.ts';
+import { NOTHING_ELSE, PlanSchema, SELECTION, selectionOf } from '../dead-letter-selection.ts';
 import type { Api, Deps } from '../deps.ts';
 import { actorOf } from '../plugins/auth.ts';
 import { notFound, Problem } from '../problem.ts';
 import { DryRun, IdParams, Nullable, Reason, Time, Uuid } from '../schemas.ts';
 
-const Word = Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\0]+$' });
-// PostgreSQL knows no year 0.
-const Moment = Type.String({
-  format: 'date-time',
-  pattern: '^(?!0000)',
-  description: 'When it died: since, or before.',
-});
-// Never: Fastify would silently remove what is not allowed, and a misspelt filter would be none at all.
-const NOTHING_ELSE = { additionalProperties: Type.Never() };
-
-const Filter = Type.Object(
-  {
-    error_tag: Type.Optional(Word),
-    event_type: Type.Optional(Word),
-    organization_id: Type.Optional(Word),
-    kind: Type.Optional(Type.Union([Type.Literal('failed'), Type.Literal('quarantined')])),
-    since: Type.Optional(Moment),
-    before: Type.Optional(Moment),
-  },
-  { ...NOTHING_ELSE, description: 'All parts must match; {} is every open dead letter.' },
-);
-
 const Request = Type.Object(
   {
-    ids: Type.Optional(Type.Array(Uuid, { minItems: 1, maxItems: 1000 })),
-    filter: Type.Optional(Filter),
-    group: Type.Optional(Type.String({ pattern: '^[0-9a-f]{16}$', description: 'Key of an error group.' })),
+    ...SELECTION,
     reason: Type.Optional(Reason),
     force: Type.Optional(
       Type.Boolean({ description: 'Also what failed for a permanent cause; needs a reason.', default: false }),
@@ -46,24 +22,12 @@ const Request = Type.Object(
       Type.Integer({ minimum: 0, maximum: 100, default: 20, description: 'Of the last 100; above, it stops.' }),
     ),
   },
-  { ...NOTHING_ELSE, description: 'One of ids, filter and group.' },
+  {
+    ...NOTHING_ELSE,
+    description: 'One of ids, filter and group.',
+    examples: [{ filter: { event_type: 'invoice.updated' } }],
+  },
 );
-
-const Plan = Type.Object({
-  count: Type.Integer({ examples: [120] }),
-  permanent: Type.Integer({ description: 'Of these, failed for a cause that another attempt does not cure.' }),
-  oldest: Nullable(Time),
-  newest: Nullable(Time),
-  breakdown: Type.Array(
-    Type.Object({
-      error_tag: Type.String({ examples: ['TimeoutError'] }),
-      event_type: Type.String({ examples: ['contact.created'] }),
-      kind: Type.String(),
-      permanent: Type.Boolean(),
-      count: Type.Integer(),
-    }),
-  ),
-});
 
 const STATUSES = ['running', 'paused', 'stopped', 'cancelled', 'completed'];
 const Run = Type.Object({
@@ -97,11 +61,11 @@ export function retryRunRoutes(api: Api, deps: Deps): void {
 function startRoute(api: Api, { db, config }: Deps): void {
   const action = 'dead_letter.bulk_retry';
   const summary = 'Retry many dead letters, carefully: 202 and the run; with dry_run 200 and the plan';
-  const schema = { tags, summary, querystring: DryRun, body: Request, response: { 200: Plan, 202: Run } };
+  const schema = { tags, summary, querystring: DryRun, body: Request, response: { 200: PlanSchema, 202: Run } };
 
   api.post('/dashboard/dead-letter/retry', { config: { role: 'operator', action }, schema }, async (request, reply) => {
     const { reason = null, force = false, rate_per_second = 50, max_failure_percent = 20, ...asked } = request.body;
-    const selection = await select(db, asked);
+    const selection = await selectionOf(db, asked);
     const { maxAttempts } = config;
     if (request.query.dry_run) return planRetry(db, selection, maxAttempts);
     if (force && reason === null)
@@ -116,15 +80,6 @@ function startRoute(api: Api, { db, config }: Deps): void {
     if (started.outcome !== 'started') throw notStarted(started);
     return reply.code(202).send(await findRun(db, started.id));
   });
-}
-
-type Asked = { ids?: string[]; filter?: Extract<Selection, { filter: unknown }>['filter']; group?: string };
-
-async function select(db: Deps['db'], { ids, filter, group }: Asked): Promise<Selection> {
-  if ([ids, filter, group].filter((part) => part !== undefined).length !== 1)
-    throw new Problem(400, 'invalid_request', 'Send one of ids, filter and group; {"filter":{}} is every dead letter.');
-  if (filter) return { filter };
-  return { ids: ids ?? (await deadLettersOfGroup(db, group ?? '')) };
 }
 
 function notStarted(result: Exclude<StartResult, { outcome: 'started' }>): Problem {

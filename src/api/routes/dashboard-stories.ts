@@ -6,7 +6,7 @@ import { STATUSES } from '../../queue/vocabulary.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import type { Api, Deps } from '../deps.ts';
 import { notFound } from '../problem.ts';
-import { IdParams, Nullable, Page, Time, Uuid } from '../schemas.ts';
+import { Differences, IdParams, Nullable, Page, Time, Uuid } from '../schemas.ts';
 
 const Text = Nullable(Type.String());
 const Status = Type.String({ enum: [...STATUSES] });
@@ -32,6 +32,15 @@ const Deed = Type.Object({
   action: Type.String({ examples: ['dead_letter.retry'] }),
   result: Type.String({ examples: ['retried'] }),
   request_id: Text,
+});
+
+const EditOf = Type.Object({
+  event_id: Type.String({ description: 'The new event.' }),
+  original_id: Type.String({ description: 'The dead letter that it was made of.' }),
+  at: Time,
+  author: Type.String(),
+  reason: Type.String(),
+  difference: Differences,
 });
 
 const parts = `The latest ${MAX_PARTS} at most, oldest first.`;
@@ -83,6 +92,11 @@ const EventStory = Type.Object({
       resolved_at: Nullable(Time),
     }),
   ),
+  discarded: Nullable(
+    Type.Object({ at: Time, by: Type.String(), reason: Type.String() }, { description: 'Taken out of the queue.' }),
+  ),
+  edit_of: Nullable(EditOf),
+  edited_into: Nullable(EditOf),
   deeds: Type.Array(Deed, { description: parts }),
 });
 
@@ -112,6 +126,7 @@ const EntityStory = Type.Object({
       completed_at: Nullable(Time),
       outcome: Text,
       error_tag: Text,
+      discarded: Type.Boolean(),
       source: Text,
       version: Nullable(Time),
       attempts: Type.Array(Attempt),

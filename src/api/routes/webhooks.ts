@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import { isCheckCallBody } from '../../inbox/body.ts';
-import { parseDelivery } from '../../inbox/parse.ts';
+import { type Parsed, parseDelivery } from '../../inbox/parse.ts';
 import type { RejectionCounter } from '../../monitor/rejections.ts';
+import { organizationsOf } from '../../zoho/organizations/organizations.ts';
 import type { Api, Deps } from '../deps.ts';
 import { refuseForeignCaller } from '../plugins/local-only.ts';
 import { Problem } from '../problem.ts';
@@ -11,7 +12,7 @@ import { Uuid } from '../schemas.ts';
 import { UnnamedOrganization } from '../unnamed-organization.ts';
 import { keepRawBody } from '../webhook-body.ts';
 import { factsOf } from '../webhook-facts.ts';
-import { demandsProof, notAuthentic, proofOf, queryOf } from '../webhook-proof.ts';
+import { demandsProof, notAuthentic, proofOf, queryOf, WebhookProofs } from '../webhook-proof.ts';
 import { WebhookRejections } from '../webhook-rejections.ts';
 
 const Accepted = Type.Object({
@@ -29,7 +30,13 @@ const SEGMENTS: Record<string, TSchema> = {
   action: Type.String({ examples: ['updated'] }),
 };
 /** What the route remembers from one delivery to the next. */
-type Parts = { gate: SchemaGate; unnamed: UnnamedOrganization; rejections: WebhookRejections };
+type Parts = {
+  gate: SchemaGate;
+  unnamed: UnnamedOrganization;
+  defaultOrganization: string;
+  proofs: WebhookProofs;
+  rejections: WebhookRejections;
+};
 
 type Hook = FastifyRequest<{ Params: { organization_id?: string; module?: string; action?: string } }>;
 
@@ -57,16 +64,21 @@ const PATHS = [
  */
 export async function webhookRoutes(api: Api, deps: Deps, counter: RejectionCounter): Promise<void> {
   const { config } = deps;
-  warnAtStart(deps);
-  const rejections = new WebhookRejections(config, counter);
-  const parts = { gate: new SchemaGate(deps), unnamed: new UnnamedOrganization(deps), rejections };
+  const organizations = organizationsOf(config);
+  const proofs = new WebhookProofs(config, organizations);
+  warnAtStart(deps, proofs.of(organizations.defaultId));
+  const rejections = new WebhookRejections(config, proofs, counter);
+  const parts = {
+    ...{ gate: new SchemaGate(deps), unnamed: new UnnamedOrganization(deps), proofs, rejections },
+    defaultOrganization: organizations.defaultId,
+  };
   await api.register(async (scope) => {
-    scope.addHook('onRequest', (request, _reply, done) => done(refusal(request, deps)));
+    scope.addHook('onRequest', (request, _reply, done) => done(refusal(request, deps, proofs)));
     scope.addHook('onResponse', (request, reply, done) => {
       rejections.count(request, reply.statusCode);
       done();
     });
-    keepRawBody(scope, deps);
+    keepRawBody(scope, deps, proofs);
     for (const url of PATHS) {
       scope.route({
         method: ['POST', 'PUT', 'DELETE'],
@@ -87,7 +99,7 @@ export async function webhookRoutes(api: Api, deps: Deps, counter: RejectionCoun
   });
 }
 
-function warnAtStart({ config, log }: Deps): void {
+function warnAtStart({ log }: Deps, config: ReturnType<WebhookProofs['of']>): void {
   const component = 'webhook';
   if (!demandsProof(config)) {
     log.warn({ component }, 'webhooks are accepted without proof: set ZOHO_WEBHOOK_SECRET');
@@ -106,9 +118,9 @@ function paramsOf(url: string): { params?: TSchema } {
 }
 
 /** What the headers alone forbid. The query is refused for its own sake: see verifySignature(). */
-function refusal(request: FastifyRequest, { config }: Deps): Error | undefined {
+function refusal(request: FastifyRequest, { config }: Deps, proofs: WebhookProofs): Error | undefined {
   if (queryOf(request) !== '' && config.webhookQuery === 'refuse') return unexpectedQuery();
-  if (demandsProof(config)) return undefined;
+  if (demandsProof(proofs.ofPath(request))) return undefined;
   try {
     refuseForeignCaller(request, config.host, 'ZOHO_WEBHOOK_SECRET');
     return undefined;
@@ -118,19 +130,19 @@ function refusal(request: FastifyRequest, { config }: Deps): Error | undefined {
 }
 
 async function receive(request: Hook, reply: FastifyReply, deps: Deps, parts: Parts): Promise<FastifyReply> {
-  const { config, inbox } = deps;
-  const { gate, unnamed, rejections } = parts;
+  const { inbox } = deps;
+  const { gate, unnamed, defaultOrganization, proofs, rejections } = parts;
   const body = (request.body as Buffer | undefined) ?? Buffer.alloc(0);
   const contentType = request.headers['content-type'] ?? '';
-  const proof = proofOf(request, body, config);
-  if (!proof.valid) {
-    if (isCheckCallBody(body, contentType)) return answerCheck(request, reply);
-    throw notAuthentic(request, rejections.examine(request, body));
-  }
-  rejections.accepted();
+  const proof = proofOf(request, body, proofs.ofPath(request));
+  if (!proof.valid && isCheckCallBody(body, contentType)) return answerCheck(request, reply);
+  if (!proof.valid) throw notAuthentic(request, rejections.examine(request, body));
   const input = { body, contentType, method: request.method, ...segmentsOf(request) };
-  const parsed = parseDelivery({ ...input, defaultOrganization: config.defaultOrganization });
+  const parsed = parseDelivery({ ...input, defaultOrganization });
   if (parsed.kind === 'check') return answerCheck(request, reply);
+  if (!isOfItsOrganization(request, body, parsed, proofs))
+    throw notAuthentic(request, rejections.examine(request, body, 'other_organization'));
+  rejections.accepted();
 
   await gate.demandCurrent();
   const path = pathOf(request);
@@ -143,6 +155,17 @@ async function receive(request: Hook, reply: FastifyReply, deps: Deps, parts: Pa
   const { eventId: event_id, status, duplicate } = stored;
   const reason = parsed.kind === 'quarantine' ? { reason: parsed.reason } : {};
   return reply.code(202).send({ success: true, event_id, status, duplicate, ...reason });
+}
+
+/** The body may name another organization than the path: where it is to be stored decides whose secret it takes. */
+function isOfItsOrganization(
+  request: FastifyRequest,
+  body: Buffer,
+  parsed: Exclude<Parsed, { kind: 'check' }>,
+  proofs: WebhookProofs,
+): boolean {
+  const { organizationId } = parsed.kind === 'delivery' ? parsed.delivery : parsed;
+  return organizationId === proofs.organizationOf(request) || proofOf(request, body, proofs.of(organizationId)).valid;
 }
 
 /** Zoho signs key and value without anything between them: a captured delivery could be cut anew. */

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, type Context, type Options, UsageError } from '../command.ts';
 import { readList } from '../pages.ts';
 import { readNumber, readTime } from '../since.ts';
+import { SELECTION_OPTIONS, selection } from './dlq-selection.ts';
 import { uuid } from './events.ts';
 
 type Letter = { id: string; moved_to_dlq_at: string; event_type: string };
@@ -18,17 +19,20 @@ const PROGRESS_MS = 1000;
 const list: Command = {
   name: 'dlq list',
   summary: 'Open dead letters, latest first',
-  examples: ['tds dlq list --since 24h', 'tds dlq list --limit 1000 -o jsonl'],
+  examples: ['tds dlq list --since 24h', 'tds dlq list --discarded', 'tds dlq list --limit 1000 -o jsonl'],
   options: [
+    ['--discarded', 'those that can be restored, in place of the open ones'],
     ['--since <time>', 'that died since, such as 24h'],
     ['--limit <n>', 'at most so many (default: 50)'],
   ],
   reads: true,
   async run({ api, options }) {
+    const query = options.discarded ? { state: 'discarded' } : {};
     const since = readTime('since', options.since as string | undefined);
     const limit = readNumber('limit', (options.limit as string) ?? '50', 1, 100_000);
     const enough = (letter: Letter) => since !== undefined && Date.parse(letter.moved_to_dlq_at) < since.getTime();
-    return { data: await readList<Letter>(await api(), '/dashboard/dead-letter', { limit, enough }), columns: COLUMNS };
+    const path = '/dashboard/dead-letter';
+    return { data: await readList<Letter>(await api(), path, { limit, query, enough }), columns: COLUMNS };
   },
 };
 
@@ -64,13 +68,7 @@ const retry: Command = {
   ],
   args: [['[ids...]', 'ids of dead letters']],
   options: [
-    ['--all', 'every open dead letter'],
-    ['--group <key>', 'those of an error group, as tds dlq groups shows it'],
-    ['--tag <tag>', 'those with this error tag'],
-    ['--event-type <type>', 'those of this event type'],
-    ['--organization <id>', 'those of this organization'],
-    ['--since <time>', 'that died since, such as 24h'],
-    ['--before <time>', 'that died before'],
+    ...SELECTION_OPTIONS,
     ['--reason <text>', 'why, for the audit log'],
     ['--force', 'also what failed for a permanent cause; needs --reason'],
     ['--rate <n>', 'so many a second after the canary (default: 50)'],
@@ -127,26 +125,6 @@ async function waitFor(context: Context, started: Run) {
     `${run.status}: ${run.completed} of ${run.total} completed, ${run.failed} failed ${run.status_reason ?? ''}`,
   );
   return { data: run, columns: RUN_COLUMNS, exitCode: run.status === 'completed' && run.failed === 0 ? 0 : 1 };
-}
-
-function selection(ids: string[], options: Options): object {
-  const filter = Object.fromEntries(
-    Object.entries({
-      error_tag: options.tag,
-      event_type: options.eventType,
-      organization_id: options.organization,
-      since: readTime('since', options.since as string | undefined)?.toISOString(),
-      before: readTime('before', options.before as string | undefined)?.toISOString(),
-    }).filter(([, value]) => value !== undefined),
-  );
-  const given = [
-    ...(ids.length > 0 ? [{ ids: ids.map(uuid) }] : []),
-    ...(options.group ? [{ group: options.group }] : []),
-    ...(options.all || Object.keys(filter).length > 0 ? [{ filter }] : []),
-  ];
-  if (given.length !== 1)
-    throw new UsageError('say which: ids, --group, --all, or a filter such as --tag TimeoutError');
-  return given[0] as object;
 }
 
 function settings({ reason, force, rate, maxFailures }: Options): object {

@@ -1,8 +1,9 @@
 import type { Generated } from 'kysely';
 import type { GeneratedTimestamp, Json, Optional, OptionalTimestamp } from './columns.ts';
 
-/** Bulk retries of dead letters. */
+/** Bulk retries and edits of dead letters. */
 export type InterventionTables = {
+  tds_event_edits: EventEdits;
   tds_retry_runs: RetryRuns;
   tds_retry_run_events: RetryRunEvents;
 };
@@ -28,4 +29,13 @@ export type RetryRunEvents = {
   place: number;
   state: Generated<'waiting' | 'retried' | 'completed' | 'failed' | 'skipped'>;
   ended_at: OptionalTimestamp;
+};
+
+export type EventEdits = {
+  event_id: string;
+  original_id: string;
+  created_at: GeneratedTimestamp;
+  author: string;
+  reason: string;
+  difference: Json;
 };

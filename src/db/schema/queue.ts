@@ -148,4 +148,8 @@ export type DeadLetterQueue = {
   last_retry_at: OptionalTimestamp;
   quarantined_by: Optional<string>;
   resolved_at: OptionalTimestamp;
+  discarded_at: OptionalTimestamp;
+  discarded_by: Optional<string>;
+  discard_reason: Optional<string>;
+  discarded_event: Json;
 };

@@ -42,7 +42,7 @@ export async function readFacts(db: Database, options: FactsOptions): Promise<Fa
   const oldestPending = await oldestPendingAgeSeconds(db);
   return {
     ...{ ...q, ...r, ...l, ...z, ...(await letterFacts(db)), oldestPending, lastingBacklog: q.pending },
-    ...{ ...(await deliveryFacts(db)), ...(await readWorkflowFacts(db)), ...(await readPullFacts(db)) },
+    ...{ ...(await deliveryFacts(db, at)), ...(await readWorkflowFacts(db, at)), ...(await readPullFacts(db)) },
   };
 }
 
@@ -151,11 +151,11 @@ const zohoFacts = (at: At): Some<'zohoFailurePercent' | 'zohoFailuresInARow' | '
     (select coalesce(max(failures), 0)::float8 from tds_zoho_quota) as "zohoFailuresInARow"
   from recent`;
 
-async function deliveryFacts(db: Database): Promise<Pick<Facts, 'rejectedSinceAccepted' | 'driftingFields'>> {
+async function deliveryFacts(db: Database, at: At): Promise<Pick<Facts, 'rejectedSinceAccepted' | 'driftingFields'>> {
   const { rows } = await sql<Pick<Facts, 'rejectedSinceAccepted' | 'driftingFields'>>`
     select (select rejected_since_accepted::float8 from tds_webhook_intake where last_accepted_at is not null)
         as "rejectedSinceAccepted",
-      (select count(*)::float8 from (${driftingFields(sql`now() - interval '24 hours'`)}) f) as "driftingFields"`.execute(
+      (select count(*)::float8 from (${driftingFields(sql`${at} - interval '24 hours'`)}) f) as "driftingFields"`.execute(
     db,
   );
   return rows[0] ?? { rejectedSinceAccepted: null, driftingFields: null };

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../../db/database.ts';
 import type { ErrorTag } from '../../errors.ts';
 import type { Facts, Labelled } from './rule.ts';
@@ -13,15 +13,18 @@ const LONGEST_WAIT = sql`interval '26 hours'`;
 /**
  * What the rules about workflows look at. A failed run counts until it is retried or terminated, or a later run of its
  * name and organization has completed; of several that failed in a row the last one counts.
+ * @param at the time to judge by; default: the database's clock
  */
-export async function readWorkflowFacts(db: Database): Promise<WorkflowFacts> {
+export async function readWorkflowFacts(db: Database, at: RawBuilder<unknown> = sql`now()`): Promise<WorkflowFacts> {
   const { rows: failed } = await sql<{ error_tag: string; runs: number }>`
     select coalesce(result ->> 'tag', 'UnknownError') as error_tag, count(*)::float8 as runs from tds_workflows w
     where status = 'failed' and not exists (
       select from tds_workflows later where later.name = w.name and later.organization_id = w.organization_id
         and later.created_at > w.created_at and later.status in ('completed', 'failed'))
     group by 1`.execute(db);
-  const { rows } = await sql<Pick<WorkflowFacts, 'workflowsWithoutProgress'>>`select ${withoutProgress}`.execute(db);
+  const { rows } = await sql<Pick<WorkflowFacts, 'workflowsWithoutProgress'>>`select ${withoutProgress(at)}`.execute(
+    db,
+  );
   const of = (wanted: (tag: string) => boolean): Labelled =>
     failed.flatMap(({ error_tag, runs }) => (wanted(error_tag) ? [{ labels: { error_tag }, value: runs }] : []));
   const passing = (tag: string) => PASSING.has(tag);
@@ -38,8 +41,8 @@ const PASSING: ReadonlySet<string> = new Set<ErrorTag>([
 ]);
 
 // What nobody may process has no progress to make.
-const withoutProgress = sql`(
+const withoutProgress = (at: RawBuilder<unknown>) => sql`(
   select count(*) from tds_workflows
   where status = 'running' and not (select paused from tds_queue_state)
-    and (greatest(updated_at, run_at) < now() - ${PATIENCE} or updated_at < now() - ${LONGEST_WAIT}))::float8
+    and (greatest(updated_at, run_at) < ${at} - ${PATIENCE} or updated_at < ${at} - ${LONGEST_WAIT}))::float8
   as "workflowsWithoutProgress"`;

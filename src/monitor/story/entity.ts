@@ -13,6 +13,8 @@ export type EventOfEntity = {
   completed_at: Date | null;
   outcome: string | null;
   error_tag: string | null;
+  /** An operator took it out of the queue. */
+  discarded: boolean;
   source: string | null;
   /** last_modified_time of the record that it brought. */
   version: Date | null;
@@ -36,7 +38,8 @@ export type Entity = { organizationId: string; module: string; entityId: string 
 
 /**
  * The story of one record: its events, the latest arrival first, each with its attempts, deeds and version, and what the mirror
- * holds. Events are found through the index tds_sync_queue_entity.
+ * holds. Events are found
+ * through the indexes by entity key, discarded ones too.
  * @param options.after the `next` of the page before
  */
 export async function entityStory(
@@ -44,13 +47,13 @@ export async function entityStory(
   { organizationId, module, entityId }: Entity,
   { limit, after }: { limit: number; after?: Position | undefined },
 ): Promise<{ mirrored: MirroredEntity | null; events: EventOfEntity[]; next: Position | undefined }> {
-  const behind = after ? sql`and arrival < (select arrival from tds_sync_queue where id = ${after.id})` : sql``;
+  const behind = after ? sql`and arrival < (select arrival from tds_known_events where id = ${after.id})` : sql``;
   const [{ rows }, mirrored] = await Promise.all([
     sql<Omit<EventOfEntity, 'attempts' | 'deeds'> & { at: string }>`
-      select q.id, event_type, status, attempt_count, queued_at, completed_at, outcome, error_tag, p.source, p.version,
+      select q.id, event_type, status, attempt_count, queued_at, completed_at, outcome, error_tag, discarded, p.source, p.version,
         queued_at::text as at
       from (
-        select * from tds_sync_queue
+        select * from tds_known_events
         where entity_key = tds_entity_key(${organizationId}, ${module}, ${entityId}, null) and entity_id = ${entityId}
           ${behind} order by arrival desc limit ${limit + 1}) q
       left join tds_inbox_payloads p on p.event_id = q.id

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Database } from '../../db/database.ts';
 import type { Status } from '../../queue/vocabulary.ts';
 import { ALIVE } from '../workers.ts';
-import { type AttemptOfStory, attemptsOf, type DeedOfStory, deedsOf } from './parts.ts';
+import { type AttemptOfStory, attemptsOf, type DeedOfStory, deedsOf, type EditOfStory, editsOf } from './parts.ts';
 import { type WaitFacts, type WaitsFor, waitsFor } from './waits-for.ts';
 
 export type EventStory = {
@@ -30,10 +30,26 @@ export type EventStory = {
   lease: { worker_id: string; host: string | null; pid: number | null; since: Date; expires_at: Date | null } | null;
   attempts: AttemptOfStory[];
   dead_letter: { opened_at: Date; retry_count: number; last_retry_at: Date | null; resolved_at: Date | null } | null;
+  /** Set once an operator took it out of the queue. */
+  discarded: { at: Date; by: string; reason: string } | null;
+  /** The dead letter that it was made of. */
+  edit_of: EditOfStory | null;
+  /** The event that was made of it. */
+  edited_into: EditOfStory | null;
   deeds: DeedOfStory[];
 };
 
-type Row = Omit<EventStory, 'waits_for' | 'attempts' | 'deeds' | 'delivery' | 'lease' | 'dead_letter'> & {
+type Derived =
+  | 'waits_for'
+  | 'attempts'
+  | 'deeds'
+  | 'delivery'
+  | 'lease'
+  | 'dead_letter'
+  | 'discarded'
+  | 'edit_of'
+  | 'edited_into';
+type Row = Omit<EventStory, Derived> & {
   now: Date;
   run_at: Date;
   suspect: boolean;
@@ -51,6 +67,9 @@ type Row = Omit<EventStory, 'waits_for' | 'attempts' | 'deeds' | 'delivery' | 'l
   retry_count: number;
   last_retry_at: Date | null;
   resolved_at: Date | null;
+  discarded_at: Date | null;
+  discarded_by: string | null;
+  discard_reason: string | null;
   paused: boolean;
   paused_by: string | null;
   paused_at: Date | null;
@@ -64,16 +83,19 @@ type Row = Omit<EventStory, 'waits_for' | 'attempts' | 'deeds' | 'delivery' | 'l
 
 /** The story of one event: delivery, attempts, deeds, and what it waits for; undefined when there is none of this id. */
 export async function eventStory(db: Database, id: string): Promise<EventStory | undefined> {
-  const [{ rows }, attempts, deeds] = await Promise.all([
+  const [{ rows }, attempts, deeds, edits] = await Promise.all([
     statement(id).execute(db),
     attemptsOf(db, [id]),
     deedsOf(db, [id]),
+    editsOf(db, id),
   ]);
   const [row] = rows;
-  return row && { ...factsOf(row), waits_for: waitsFor(waitFacts(row)), attempts, deeds };
+  if (!row) return undefined;
+  const waits_for = waitsFor(waitFacts(row, edits.edited_into?.event_id ?? null));
+  return { ...factsOf(row), ...edits, waits_for, attempts, deeds };
 }
 
-function factsOf(row: Row): Omit<EventStory, 'waits_for' | 'attempts' | 'deeds'> {
+function factsOf(row: Row): Omit<EventStory, 'waits_for' | 'attempts' | 'deeds' | 'edit_of' | 'edited_into'> {
   const { id, organization_id, event_type, entity_id, status, attempt_count, priority, outcome, error_tag } = row;
   const { received_at, source, version, bytes, quarantine_reason, worker_id, host, pid, claimed_at, expires_at } = row;
   const { moved_to_dlq_at, retry_count, last_retry_at, resolved_at, queued_at, started_at, completed_at } = row;
@@ -83,13 +105,20 @@ function factsOf(row: Row): Omit<EventStory, 'waits_for' | 'attempts' | 'deeds'>
     delivery: received_at && { received_at, source: source ?? 'webhook', version, bytes, quarantine_reason },
     next_attempt_at: row.next_attempt_at,
     lease: worker_id && claimed_at ? { worker_id, host, pid, since: claimed_at, expires_at } : null,
+    discarded: discardOf(row),
     dead_letter: moved_to_dlq_at && { opened_at: moved_to_dlq_at, retry_count, last_retry_at, resolved_at },
   };
 }
 
-function waitFacts(row: Row): WaitFacts {
+function discardOf({ discarded_at, discarded_by, discard_reason }: Row): EventStory['discarded'] {
+  return discarded_at && { at: discarded_at, by: discarded_by ?? '', reason: discard_reason ?? '' };
+}
+
+function waitFacts(row: Row, into: string | null): WaitFacts {
   const { status, now, suspect, before_id, before_status } = row;
+  const discarded = discardOf(row);
   return {
+    discarded: discarded && { ...discarded, into },
     ...{ status, now, suspect, runAt: row.run_at, errorTag: row.error_tag, attemptCount: row.attempt_count },
     paused: row.paused ? { by: row.paused_by, at: row.paused_at, reason: row.pause_reason } : null,
     heldBy: row.worker_id && row.claimed_at ? { worker: nameOf(row), since: row.claimed_at } : null,
@@ -109,12 +138,13 @@ const statement = (id: string) => sql<Row>`
     case when q.status in ('pending', 'retry') and q.run_at > now() then q.run_at end as next_attempt_at,
     i.received_at, i.quarantine_reason, p.source, p.version,
     l.worker_id, l.claimed_at, w.host, w.pid, w.expires_at,
-    d.moved_to_dlq_at, coalesce(d.retry_count, 0) as retry_count, d.last_retry_at, d.resolved_at,
+    d.moved_to_dlq_at, coalesce(d.retry_count, 0) as retry_count, d.last_retry_at, d.resolved_at, d.discarded_at,
+    d.discarded_by, d.discard_reason,
     s.paused, s.paused_by, s.paused_at, s.reason as pause_reason,
     b.id as before_id, b.status as before_status, b.worker_id as before_worker,
     z.paused_until as quota_until,
     (select count(*)::int from tds_workers where ${ALIVE}) as workers_alive
-  from tds_sync_queue q
+  from tds_known_events q
   cross join tds_queue_state s
   left join tds_inbox_events i on i.event_id = q.id
   left join tds_inbox_payloads p on p.event_id = q.id

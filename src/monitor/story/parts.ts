@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../../db/database.ts';
+import { parseLossless } from '../../lossless.ts';
 
 /** How one attempt ended. */
 export type AttemptOfStory = {
@@ -52,4 +53,29 @@ export async function deedsOf(db: Database, ids: string[]): Promise<DeedOfStory[
       select * from tds_audit_log where target = any (${ids}::text[]) order by id desc limit ${MAX_PARTS}) a
     order by id`.execute(db);
   return rows;
+}
+
+/** An edit: the new event, the dead letter it was made of, and what was changed. */
+export type EditOfStory = {
+  event_id: string;
+  original_id: string;
+  at: Date;
+  author: string;
+  reason: string;
+  difference: { path: string; before?: unknown; after?: unknown }[];
+};
+
+/** The edit that made an event, and the one that put another in its place. */
+export async function editsOf(
+  db: Database,
+  id: string,
+): Promise<{ edit_of: EditOfStory | null; edited_into: EditOfStory | null }> {
+  const { rows } = await sql<Omit<EditOfStory, 'difference'> & { difference: string }>`
+    select event_id, original_id, created_at as at, author, reason, difference::text as difference
+    from tds_event_edits where event_id = ${id} or original_id = ${id}`.execute(db);
+  const edits = rows.map((row) => ({ ...row, difference: parseLossless(row.difference) as EditOfStory['difference'] }));
+  return {
+    edit_of: edits.find(({ event_id }) => event_id === id) ?? null,
+    edited_into: edits.find(({ original_id }) => original_id === id) ?? null,
+  };
 }

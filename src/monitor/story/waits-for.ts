@@ -3,6 +3,8 @@ import type { Status } from '../../queue/vocabulary.ts';
 /** What is known about why an event is where it is, all of one moment. */
 export type WaitFacts = {
   status: Status;
+  /** An operator took it out of the queue; `into` is the event that was made of it by an edit. */
+  discarded: { by: string; at: Date; into: string | null } | null;
   /** The moment itself. */
   now: Date;
   runAt: Date;
@@ -22,6 +24,7 @@ export type WaitFacts = {
 export type WaitReason =
   | 'done'
   | 'dead'
+  | 'discarded'
   | 'processing'
   | 'paused'
   | 'its_turn'
@@ -45,6 +48,13 @@ export type WaitsFor = {
 /** What an event waits for, in one sentence: the first thing in its way. */
 export function waitsFor(facts: WaitFacts): WaitsFor {
   const nothing = { until: null, event_id: null };
+  if (facts.discarded)
+    return {
+      reason: 'discarded',
+      sentence: outOfTheQueue(facts.discarded),
+      until: null,
+      event_id: facts.discarded.into,
+    };
   switch (facts.status) {
     case 'completed':
       return { reason: 'done', sentence: 'It waits for nothing: it is completed.', ...nothing };
@@ -56,6 +66,12 @@ export function waitsFor(facts: WaitFacts): WaitsFor {
     case 'retry':
       return inTheQueue(facts);
   }
+}
+
+function outOfTheQueue({ by, at: since, into }: NonNullable<WaitFacts['discarded']>): string {
+  if (into !== null)
+    return `It waits for nothing: ${by} edited it at ${at(since)}, and event ${into} runs in its place.`;
+  return `It waits for nothing: ${by} discarded it at ${at(since)}; it can be restored for 30 days.`;
 }
 
 function inHand({ heldBy }: WaitFacts): string {
