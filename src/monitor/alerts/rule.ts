@@ -66,6 +66,8 @@ export type Facts = {
   withheldDeletions: Fact;
   /** Modules whose last reconciliation did not end in agreement. */
   differingModules: Fact;
+  /** Hourly roll-ups that differed from the tables when they were last compared; null before the first time. */
+  metricsDrift: Fact;
 };
 
 export type Severity = 'critical' | 'warning' | 'info';
