@@ -146,6 +146,12 @@ t.test('settings of notifications that cannot be used say what to write', async 
     [{ ALERT_THRESHOLDS: 'no_worker=-1' }, /give no_worker a number/],
     [{ KEY_METRIC_BANDS: 'pending=5' }, /pending_warning/],
     [{ ALERT_SMTP_URL: 'mail.example.com' }, /must look like smtps:/],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: '127.0.0.1:4318' }, /must be a URL such as http:/],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://user:password@127.0.0.1:4318' }, /no user name/],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: 'authorization: Bearer x' }, /must be a list of name=value/],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: 'authorization=%' }, /must be a list of name=value/],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: 'authorization=a%0d%0ab' }, /must be a list of name=value/],
+    [{ OTEL_TRACES_SAMPLER_ARG: '10' }, /must be a number from 0 to 1/],
     [{ ALERT_SMTP_URL: 'smtp://mail.example.com' }, /ALERT_MAIL_FROM and ALERT_MAIL_TO/],
     [{ ALERT_MAIL_TO: 'nobody' }, /e-mail address/],
     [{ DIGEST_CRON: 'daily' }, /must look like 0 6/],
@@ -193,4 +199,15 @@ t.test('.env.example explains every setting with its default', async (t) => {
     if (typeof fallback === 'number' || typeof fallback === 'string')
       t.equal(shown.get(env)?.value, String(fallback), env);
   }
+});
+
+t.test("a collector's headers are read as OpenTelemetry writes them, and never shown", async (t) => {
+  const config = loadConfig({ OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Bearer%20x%2Cy, x-team=books' });
+  t.same(config.otelHeaders, { authorization: 'Bearer x,y', 'x-team': 'books' });
+  t.notMatch(JSON.stringify(describeConfig(config)), 'Bearer');
+});
+
+t.test('other settings of OpenTelemetry may stand in the environment', async (t) => {
+  const OTHERS = ['OTEL_SERVICE_NAME', 'OTEL_TRACES_SAMPLER', 'OTEL_RESOURCE_ATTRIBUTES', 'OTEL_EXPORTER_OTLP_TIMEOUT'];
+  for (const name of OTHERS) t.same(problemsOf({ [name]: 'x' }), [], name);
 });

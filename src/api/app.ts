@@ -14,6 +14,7 @@ import { logRequests } from './plugins/request-log.ts';
 import { watchRoutes } from './plugins/route-table.ts';
 import { answerSocketErrors } from './plugins/socket-errors.ts';
 import { describeApi, serveDocs } from './plugins/swagger.ts';
+import { traceRequests } from './plugins/trace-requests.ts';
 import { adminEventRoutes } from './routes/admin-events.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { activityRoutes } from './routes/dashboard-activity.ts';
@@ -56,6 +57,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   const allowedMethods = watchRoutes(api);
   addHeaders(api);
   logRequests(api, log);
+  traceRequests(api);
   authorize(api, deps);
   limitBodies(api);
   readJsonBodies(api);

@@ -10,6 +10,7 @@ import { OutageLog } from '../outage-log.ts';
 import { runProcess } from '../shutdown.ts';
 import { syncWorkflows } from '../sync/definitions.ts';
 import { inheritedSocket, notifySystemd, pingSystemd } from '../systemd.ts';
+import { startTracing } from '../tracing/start.ts';
 import { organizationsOf } from '../zoho/organizations/organizations.ts';
 import { buildApp, type Deps } from './app.ts';
 import { drain, listen } from './server.ts';
@@ -31,6 +32,7 @@ if (!url) {
   process.stderr.write('DATABASE_URL is not set: set it, or use npm start, which brings a database.\n');
   process.exit(EXIT_CONFIG);
 }
+const tracing = await startTracing(config, 'tds-core-api', log);
 // For what systemd tells this process; settings come from config.ts alone.
 const { env } = process;
 
@@ -68,6 +70,7 @@ const drainMs = config.drainSeconds * 1000;
 process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
 await runProcess(
   [
+    tracing,
     { name: 'database', stop: () => Promise.all([intake.close(), operators.close()]) },
     pingSystemd(env, (error) => log.warn({ component: 'process', error }, 'systemd could not be told')),
     alertsWithoutWorker(operators.db, log, config),

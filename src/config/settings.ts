@@ -92,6 +92,10 @@ export const SETTINGS = {
   publicUrl: optional('TDS_PUBLIC_URL', value.publicUrl),
   runbookUrl: setting('RUNBOOK_URL', value.text, 'docs/runbook.md'),
 
+  otelEndpoint: optional('OTEL_EXPORTER_OTLP_ENDPOINT', value.collectorUrl),
+  otelHeaders: setting('OTEL_EXPORTER_OTLP_HEADERS', value.headers, {}, SECRET),
+  otelShare: setting('OTEL_TRACES_SAMPLER_ARG', value.share, 1),
+
   workerConcurrency: setting('WORKER_CONCURRENCY', value.integer(1, 1000), 5),
   maxAttempts: setting('MAX_ATTEMPTS', value.integer(1, 100), 3),
   retryBaseSeconds: setting('RETRY_BASE_SECONDS', value.seconds(0, 86_400), 10),

@@ -2,7 +2,9 @@ import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
 import { OutageLog } from '../outage-log.ts';
+import { currentSpan, runIn } from '../tracing.ts';
 import type { Schema } from './schema.ts';
+import { startStatementSpan } from './statement-span.ts';
 
 export type Database = Kysely<Schema>;
 
@@ -112,7 +114,10 @@ function watchConnecting(pool: pg.Pool, failed: (error: Error) => void): void {
   const report = (error: Error) => error.message !== POOL_USED_UP && failed(error);
   const watched = (callback?: Callback) => {
     if (callback === undefined) return connect()?.catch((error: Error) => raise(error, report));
-    return connect(before(callback, (error) => error && report(error)));
+    // The pool may call back in the course of whoever gives a connection back.
+    const span = currentSpan();
+    const called: Callback = (...args) => runIn(span, () => callback(...args));
+    return connect(before(called, (error) => error && report(error)));
   };
   pool.connect = watched as typeof pool.connect;
 }
@@ -134,10 +139,16 @@ function watchStatements(client: pg.PoolClient, outage: OutageLog | undefined): 
     else if (!error || isAboutStatement(error)) outage?.recovered();
   };
   const watched = (...args: unknown[]) => {
+    const span = startStatementSpan(args[0]);
+    const ended = (error?: Error | null) => {
+      if (error) span?.fail((error as { code?: string }).code ?? 'UnknownError');
+      span?.end();
+      answered(error);
+    };
     const callback = args.at(-1);
-    if (typeof callback === 'function') return query(...args.slice(0, -1), before(callback as Callback, answered));
+    if (typeof callback === 'function') return query(...args.slice(0, -1), before(callback as Callback, ended));
     const result = query(...args);
-    if (result instanceof Promise) result.then(() => answered(), answered);
+    if (result instanceof Promise) result.then(() => ended(), ended);
     return result;
   };
   client.query = watched as typeof client.query;

@@ -3,6 +3,7 @@ import type { Pool } from 'pg';
 import { blamesTheRow, isContention, isDatabaseAway, isOutOfConnections, isServerUnableToWrite } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { type Enqueued, enqueue, findStored } from '../queue/enqueue.ts';
+import { inSpan, runIn, type Span } from '../tracing.ts';
 import type { Delivery, Parsed } from './parse.ts';
 import { newEventId } from './uuid.ts';
 
@@ -33,7 +34,13 @@ export type InboxOptions = {
   timeoutMs?: number;
 };
 
-type Waiting = { event: Enqueued; since: number; resolve(accepted: Accepted): void; reject(error: Error): void };
+type Waiting = {
+  event: Enqueued;
+  since: number;
+  span: Span | undefined;
+  resolve(accepted: Accepted): void;
+  reject(error: Error): void;
+};
 
 const BATCH = 200;
 const RETRY_MS = 100;
@@ -60,12 +67,16 @@ export class Inbox {
 
   /** Stores one delivery and says under which id; resolves after COMMIT. @throws InboxUnavailable */
   accept(arrival: Arrival): Promise<Accepted> {
-    const event = toEnqueued(arrival);
+    return inSpan('store delivery', { kind: 'producer' }, (span) => this.#accept(toEnqueued(arrival), span));
+  }
+
+  #accept(fresh: Enqueued, span: Span | undefined): Promise<Accepted> {
+    const event = span ? { ...fresh, traceparent: span.traceparent } : fresh;
     const full =
       this.#waiting.length >= this.#options.maxWaiting || this.#waitingBytes >= this.#options.maxWaitingBytes;
     if (full) return Promise.reject(new InboxUnavailable('too many deliveries are waiting for the database'));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ event, since: Date.now(), resolve, reject });
+      this.#waiting.push({ event, since: Date.now(), span, resolve, reject });
       this.#waitingBytes += size(event);
       this.#pump();
     });
@@ -77,7 +88,8 @@ export class Inbox {
     if (batch.length === 0) return;
     for (const { event } of batch) this.#waitingBytes -= size(event);
     this.#running += 1;
-    this.#store(batch).finally(() => {
+    // The statement of many belongs to the trace of the first.
+    runIn(batch[0]?.span, () => this.#store(batch)).finally(() => {
       this.#running -= 1;
       this.#pump();
     });

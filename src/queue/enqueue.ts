@@ -1,6 +1,7 @@
 import { CompiledQuery, type Transaction } from 'kysely';
 import type { ClientBase, Pool } from 'pg';
 import type { Schema } from '../db/schema.ts';
+import { currentSpan } from '../tracing.ts';
 
 /** One accepted delivery on its way into the inbox and the queue. */
 export type Enqueued = {
@@ -28,6 +29,8 @@ export type Enqueued = {
   userAgent: string | null;
   /** What was unusual about the request: path, method, content_type. */
   request: Record<string, string> | null;
+  /** The span that stores it; default: the one in whose course that happens. */
+  traceparent?: string | undefined;
 };
 
 /**
@@ -107,6 +110,7 @@ function parameters(events: Enqueued[]): unknown[] {
     ip: event.ip,
     user_agent: event.userAgent,
     request: event.request,
+    traceparent: event.traceparent ?? currentSpan()?.traceparent,
   }));
   return [JSON.stringify(rows), Buffer.concat(bytes)];
 }
@@ -120,7 +124,8 @@ with input as materialized (
   select *, tds_entity_key(organization_id, module, entity_id, event_id) as entity_key
   from json_to_recordset($1::json) as e (n int, event_id uuid, dedupe_key uuid, versioned boolean, version timestamptz,
     source text, received_at timestamptz, priority int, organization_id text, module text, action text, entity_id text,
-    event_type text, reason text, record_at int, record_length int, body_at int, body_length int, ip text, user_agent text, request jsonb)),
+    event_type text, reason text, record_at int, record_length int, body_at int, body_length int, ip text, user_agent text, request jsonb,
+    traceparent text)),
 locked as materialized (
   select pg_advisory_xact_lock(entity_key) as taken from (select distinct entity_key from input order by entity_key) e),
 fresh as (
@@ -131,10 +136,10 @@ fresh as (
   from input cross join (select count(taken) from locked) as l order by dedupe_key on conflict do nothing
   returning event_id),
 payloads as (
-  insert into tds_inbox_payloads (event_id, source, version, payload, raw_body, ip, user_agent, request)
+  insert into tds_inbox_payloads (event_id, source, version, payload, raw_body, ip, user_agent, request, traceparent)
   select event_id, source, case when version > now() + interval '5 minutes' then now() else version end,
     convert_from(substr($2::bytea, record_at, record_length), 'UTF8')::json,
-    substr($2::bytea, body_at, body_length), ip, user_agent, request
+    substr($2::bytea, body_at, body_length), ip, user_agent, request, traceparent
   from input join fresh using (event_id)),
 queued as (
   insert into tds_sync_queue (id, entity_key, priority, payload_bytes, versioned, organization_id, event_type, entity_id,

@@ -25,6 +25,8 @@ export class ClaimedEvent {
   readonly payloadText: string | null;
   /** Set when the delivery could not be understood: there is nothing to process. */
   readonly quarantineReason: string | null;
+  /** The span that stored it, where tracing was on. */
+  readonly traceparent: string | null;
   #payload: unknown;
 
   constructor(row: ClaimedRow, lease: string) {
@@ -43,6 +45,7 @@ export class ClaimedEvent {
     this.version = row[11] === null ? null : new Date(Number(row[11]));
     this.payloadText = row[12];
     this.quarantineReason = row[13];
+    this.traceparent = row[14];
   }
 
   get module(): string {
@@ -92,6 +95,7 @@ export type ClaimedRow = [
   versionMs: string | null,
   payload: string | null,
   quarantineReason: string | null,
+  traceparent: string | null,
 ];
 
 /** Of a queue row `q` and its payload `p`, the columns of `ClaimedRow`. The payload itself is read only on demand. */
@@ -99,14 +103,15 @@ export const eventColumns = (withPayload: boolean) => `
   q.id, q.organization_id, q.event_type, q.entity_id, q.entity_key, q.arrival, q.priority, q.attempt_count,
   q.release_count, date_part('epoch', q.queued_at) * 1000, coalesce(p.source, 'webhook'), date_part('epoch', p.version) * 1000,
   ${withPayload ? 'p.payload' : 'null'}, case when p.payload is null
-    then (select quarantine_reason from tds_inbox_events i where i.event_id = q.id) end`;
+    then (select quarantine_reason from tds_inbox_events i where i.event_id = q.id) end,
+  p.traceparent`;
 
 /**
  * The payload `p` of each queue row `q`, looked up one by one (`offset 0`). An event whose payload somebody has deleted
  * is claimed too, and fails: left out here, it would be in nobody's hands for ever.
  */
 export const PAYLOAD_OF_Q = `left join lateral (
-  select source, version, payload from tds_inbox_payloads where event_id = q.id offset 0) p on true`;
+  select source, version, payload, traceparent from tds_inbox_payloads where event_id = q.id offset 0) p on true`;
 
 /** By arrival, which is decimal text. */
 export function byArrival(a: { arrival: string }, b: { arrival: string }): number {

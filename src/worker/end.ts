@@ -7,6 +7,7 @@ import { finish, StaleLease } from '../queue/finish.ts';
 import { type Transition, transition } from '../queue/state.ts';
 import type { Outcome } from '../queue/vocabulary.ts';
 import { logAttempt, logStale } from './attempt-log.ts';
+import { noteEnd } from './attempt-spans.ts';
 import type { WorkerContext } from './context.ts';
 import { failureOf } from './failure.ts';
 
@@ -30,8 +31,11 @@ export async function endWithoutEffects(
   const failures = events.map((event) => (error === undefined ? undefined : failureOf(event, error)));
   try {
     const transitions = await write(context, events, end, failures, signal);
-    for (const [n, event] of events.entries())
-      logAttempt(context.log, { event, end: transitions[n] as Transition, durationMs, failure: failures[n] });
+    for (const [n, event] of events.entries()) {
+      const end = transitions[n] as Transition;
+      noteEnd(event, end);
+      logAttempt(context.log, { event, end, durationMs, failure: failures[n] });
+    }
     return transitions;
   } catch (error) {
     if (!(error instanceof StaleLease)) throw error;

@@ -5,6 +5,7 @@ import { type Finished, finish, StaleLease } from '../queue/finish.ts';
 import { transition } from '../queue/state.ts';
 import { admit } from './admit.ts';
 import { logSet, logStale } from './attempt-log.ts';
+import { noteEnd, traceAttempts } from './attempt-spans.ts';
 import { Containment, outsideHandlers } from './containment.ts';
 import type { WorkerContext } from './context.ts';
 import { endWithoutEffects } from './end.ts';
@@ -20,6 +21,10 @@ const CONTENTION_TRIES = 5;
  */
 export async function executeOne(context: WorkerContext, event: QueuedEvent, signal: AbortSignal): Promise<void> {
   context.crash('after_claim');
+  await traceAttempts([event], () => untilEnded(context, event, signal));
+}
+
+async function untilEnded(context: WorkerContext, event: QueuedEvent, signal: AbortSignal): Promise<void> {
   const started = performance.now();
   for (let tries = 1; ; tries += 1) {
     try {
@@ -40,7 +45,7 @@ export async function executeOne(context: WorkerContext, event: QueuedEvent, sig
  */
 export async function executeSet(context: WorkerContext, events: QueuedEvent[], signal: AbortSignal): Promise<void> {
   context.crash('after_claim');
-  await runInHalves(context, events, signal, new Set());
+  await traceAttempts(events, () => runInHalves(context, events, signal, new Set()));
 }
 
 /**
@@ -108,6 +113,7 @@ async function attempt(context: WorkerContext, events: QueuedEvent[], signal: Ab
     context.crash('before_commit');
     await transaction.commit();
     context.crash('after_commit');
+    for (const { event, transition: end } of finished) noteEnd(event, end);
     logSet(
       context.log,
       finished.map(({ transition: end, ...rest }) => ({ ...rest, end })),

@@ -4,6 +4,7 @@ import { createLogger } from '../log.ts';
 import { type Part, runProcess } from '../shutdown.ts';
 import { syncWorkflows } from '../sync/definitions.ts';
 import { notifySystemd } from '../systemd.ts';
+import { startTracing } from '../tracing/start.ts';
 import { containErrors } from './containment.ts';
 import { guardExit } from './exit-guard.ts';
 import { leaked } from './run-handlers.ts';
@@ -25,7 +26,8 @@ if (!url) {
   process.exit(EXIT_CONFIG);
 }
 
-const parts = isForSuspects ? await forSuspects(suspectsWorkerId) : await ordinary();
+const tracing = await startTracing(config, 'tds-core-worker', log);
+const parts = [tracing, ...(isForSuspects ? await forSuspects(suspectsWorkerId) : await ordinary())];
 // `npm start`, or the worker whose suspects we run, is gone: nobody else would stop us.
 const endAsOrphan = () => process.kill(process.pid, 'SIGTERM');
 process.on('disconnect', endAsOrphan);

@@ -1,6 +1,7 @@
 import { TaggedError } from '../errors.ts';
 import { DEFAULT_TIMEOUT_MS, type Handler, type HandlerContext, type QueuedEvent } from '../handlers/handler.ts';
 import type { Registry } from '../handlers/registry.ts';
+import { inSpan } from '../tracing.ts';
 import type { Containment } from './containment.ts';
 import type { WorkerContext } from './context.ts';
 
@@ -91,8 +92,10 @@ async function withTimeout<T>(
   const timer = setTimeout(timedOut, timeoutMs);
   const signal = AbortSignal.any([context.signal, controller.signal]);
   try {
-    const running = (async () => run({ ...context, signal }))();
-    return await Promise.race([running, rejectOnAbort(signal, running)]);
+    return await inSpan(`handler ${handler.name}`, {}, () => {
+      const running = (async () => run({ ...context, signal }))();
+      return Promise.race([running, rejectOnAbort(signal, running)]);
+    });
   } catch (error) {
     if (typeof error === 'object' && error !== null && error !== context.signal.reason)
       throwers.set(error, handler.name);

@@ -3,6 +3,7 @@ import type { Pool } from 'pg';
 import type { Database } from '../db/database.ts';
 import { classify, isDatabaseAway } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { inSpan } from '../tracing.ts';
 import { beginActivity, completeActivity, failActivity } from './activity.ts';
 import { failureOf } from './failure.ts';
 import type { HeldRun } from './held.ts';
@@ -84,7 +85,9 @@ export class ActiveRun implements Run {
       const before = structuredClone(this.progress);
       const startedAt = performance.now();
       try {
-        return await this.#attempt(name, steps, attempt, startedAt);
+        return await inSpan('activity', this.#spanOptions(name, attempt), () =>
+          this.#attempt(name, steps, attempt, startedAt),
+        );
       } catch (error) {
         this.progress = before;
         const seconds = await this.#judge(error, { name, attempt, wait: waits[attempt - 1], startedAt });
@@ -113,6 +116,18 @@ export class ActiveRun implements Run {
     const output = await completeActivity(pool, this.#held, { name, write, progress: () => this.progress }, fetched);
     this.log.info({ attempt, duration_ms: elapsed(startedAt), ...this.progress }, 'activity completed');
     return output;
+  }
+
+  /** A trace for each attempt at an activity: a run may take days. */
+  #spanOptions(activity: string, attempt: number) {
+    const { id, name } = this;
+    const attributes = {
+      'tds.workflow': name,
+      'tds.workflow_id': id,
+      'tds.activity': activity,
+      'tds.attempt': attempt,
+    };
+    return { parent: null, attributes };
   }
 
   #mayGoOn(): void {

@@ -255,6 +255,10 @@ t.test('check has the exit codes and the bands of the operations guide', async (
   await tds(['queue', 'pause', '--reason', 'test']);
   t.match(await tds(['check']), { code: 1, out: /paused by admin: test/ });
   await tds(['queue', 'resume']);
+  await tds(['queue', 'pause', '--event-type', 'bill.*', '--reason', 'test']);
+  t.match(await tds(['check']), { code: 1, out: /bill\.\* paused by admin: test/ });
+  t.match(await tds(['queue', 'resume']), { code: 0, err: /Still bill\.\* paused by admin/ });
+  await tds(['queue', 'resume', '--event-type', 'bill.*']);
   t.match(await tds(['check', '--url', nobody]), { code: 2, out: /^TDS CRITICAL - No answer/ });
   t.match(await tds(['check'], { ...HTTP, tdsToken: 'wrong-token' }), { code: 3, out: /^TDS UNKNOWN/ });
 });

@@ -61,7 +61,8 @@ t.test('a handler that overruns its time is charged, and its late writes are ref
     {
       timeoutMs: 50,
       async handle(_, context) {
-        await mark('in time', context);
+        // On a slow machine even this one comes too late.
+        await mark('in time', context).catch(() => {});
         await sleep(120);
         late = await mark('late', context).catch((error) => error);
       },

@@ -45,6 +45,7 @@ function describe(request: FastifyRequest, reply: FastifyReply): Record<string, 
     ip: request.ip,
     operator: request.operator?.name,
     problem: request.problem ?? undefined,
+    trace_id: request.span?.traceId,
     ...request.facts,
   };
 }

@@ -12,6 +12,7 @@ export type QueueTables = {
   tds_queue_leases: QueueLeases;
   tds_queue_counts: QueueCounts;
   tds_queue_state: QueueState;
+  tds_event_type_pauses: EventTypePauses;
   tds_workers: Workers;
   tds_sync_logs: SyncLogs;
   tds_dead_letter_queue: DeadLetterQueue;
@@ -41,6 +42,7 @@ export type InboxPayloads = {
   ip: Optional<string>;
   user_agent: Optional<string>;
   request: ColumnType<Record<string, string> | null, string | null | undefined, string | null>;
+  traceparent: Optional<string>;
 };
 
 export type SyncQueue = {
@@ -78,6 +80,7 @@ export type QueueWaiting = {
   status: Status;
   due: boolean;
   suspect: boolean;
+  held: Generated<boolean>;
 };
 
 export type QueueClaims = {
@@ -101,6 +104,13 @@ export type QueueState = {
   paused_at: OptionalTimestamp;
   paused_by: Optional<string>;
   reason: Optional<string>;
+};
+
+export type EventTypePauses = {
+  event_type: string;
+  paused_at: GeneratedTimestamp;
+  paused_by: string;
+  reason: string;
 };
 
 export type Workers = {

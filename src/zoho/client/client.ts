@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../../db/database.ts';
+import { inSpan, type Span } from '../../tracing.ts';
 import type { PullModule } from '../modules/pull-modules.ts';
 import { type Api, apiBase } from '../organizations/addresses.ts';
 import type { ZohoAccess } from '../organizations/organizations.ts';
@@ -148,9 +149,27 @@ export class ZohoClient {
     return called;
   }
 
-  async #outcome(url: URL, token: string, signal: AbortSignal | undefined, asked: Asked): Promise<Called<Answer>> {
+  #outcome(url: URL, token: string, signal: AbortSignal | undefined, asked: Asked): Promise<Called<Answer>> {
+    // Ids of records stand in paths; what is asked for in the query is left out.
+    const template = asked.what.replace(/\/\d+/g, '/{id}');
+    const attributes = { 'http.request.method': 'GET', 'server.address': url.hostname, 'url.template': template };
+    return inSpan(`GET ${template}`, { kind: 'client', attributes }, async (span) => {
+      const called = await this.#called(url, token, signal, asked, span);
+      if ('error' in called) span?.fail(called.error instanceof ZohoError ? called.error.problem : 'unknown');
+      return called;
+    });
+  }
+
+  async #called(
+    url: URL,
+    token: string,
+    signal: AbortSignal | undefined,
+    asked: Asked,
+    span: Span | undefined,
+  ): Promise<Called<Answer>> {
     try {
       const raw = await get({ url, token, timeoutMs: this.#timeoutMs, signal });
+      span?.set({ 'http.response.status_code': raw.status });
       const outcome = readAnswer(raw, asked);
       const learned = quotaOf(raw, outcome);
       return outcome instanceof ZohoError ? { ...learned, error: outcome } : { ...learned, value: outcome };
