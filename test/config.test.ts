@@ -146,6 +146,7 @@ t.test('settings of notifications that cannot be used say what to write', async 
     [{ ALERT_THRESHOLDS: 'no_worker=-1' }, /give no_worker a number/],
     [{ KEY_METRIC_BANDS: 'pending=5' }, /pending_warning/],
     [{ ALERT_SMTP_URL: 'mail.example.com' }, /must look like smtps:/],
+    [{ SENTRY_DSN: 'https://sentry.example.com/1' }, /must look like https:\/\/key@/],
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: '127.0.0.1:4318' }, /must be a URL such as http:/],
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://user:password@127.0.0.1:4318' }, /no user name/],
     [{ OTEL_EXPORTER_OTLP_HEADERS: 'authorization: Bearer x' }, /must be a list of name=value/],

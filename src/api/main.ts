@@ -6,6 +6,7 @@ import { createLogger, exitOnFatalErrors } from '../log.ts';
 import { alertsWithoutWorker } from '../monitor/alerts/stand-in.ts';
 import { DatabaseWatch, probeOf } from '../monitor/notify/database-watch.ts';
 import { notifier } from '../monitor/notify/notifier.ts';
+import { startReporting } from '../monitor/sentry/start.ts';
 import { OutageLog } from '../outage-log.ts';
 import { runProcess } from '../shutdown.ts';
 import { syncWorkflows } from '../sync/definitions.ts';
@@ -33,6 +34,7 @@ if (!url) {
   process.exit(EXIT_CONFIG);
 }
 const tracing = await startTracing(config, 'tds-core-api', log);
+await startReporting(config, 'tds-core-api');
 // For what systemd tells this process; settings come from config.ts alone.
 const { env } = process;
 

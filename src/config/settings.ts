@@ -2,6 +2,7 @@
 
 import { BAND_NAMES } from '../monitor/alerts/bands.ts';
 import { DATABASE_AWAY, RULES } from '../monitor/alerts/rules.ts';
+import * as telemetry from './telemetry-values.ts';
 import * as value from './values.ts';
 
 export type Setting<T> = {
@@ -92,9 +93,10 @@ export const SETTINGS = {
   publicUrl: optional('TDS_PUBLIC_URL', value.publicUrl),
   runbookUrl: setting('RUNBOOK_URL', value.text, 'docs/runbook.md'),
 
-  otelEndpoint: optional('OTEL_EXPORTER_OTLP_ENDPOINT', value.collectorUrl),
-  otelHeaders: setting('OTEL_EXPORTER_OTLP_HEADERS', value.headers, {}, SECRET),
-  otelShare: setting('OTEL_TRACES_SAMPLER_ARG', value.share, 1),
+  sentryDsn: optional('SENTRY_DSN', telemetry.sentryDsn, SECRET),
+  otelEndpoint: optional('OTEL_EXPORTER_OTLP_ENDPOINT', telemetry.collectorUrl),
+  otelHeaders: setting('OTEL_EXPORTER_OTLP_HEADERS', telemetry.headers, {}, SECRET),
+  otelShare: setting('OTEL_TRACES_SAMPLER_ARG', telemetry.share, 1),
 
   workerConcurrency: setting('WORKER_CONCURRENCY', value.integer(1, 1000), 5),
   maxAttempts: setting('MAX_ATTEMPTS', value.integer(1, 100), 3),

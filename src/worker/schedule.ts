@@ -12,6 +12,7 @@ import { sampleFields } from '../monitor/field-samples.ts';
 import { DeadMansSwitch } from '../monitor/notify/heartbeat.ts';
 import type { NotifyConfig } from '../monitor/notify/outgoing.ts';
 import { checkMetrics, foldMetrics, purgeMetrics } from '../monitor/roll-ups/fold.ts';
+import { reportCauses } from '../monitor/sentry/start.ts';
 import { rollUpFailures } from '../queue/failures.ts';
 import { freezeMetrics, purge } from '../queue/purge.ts';
 import { advanceRetryRuns } from '../queue/retry-runs/advance.ts';
@@ -42,6 +43,8 @@ export type ScheduleOptions = Pick<
   | 'digestCron'
   | 'heartbeatUrl'
   | 'defaultOrganization'
+  | 'sentryDsn'
+  | 'nodeEnv'
 > &
   NotifyConfig;
 
@@ -68,7 +71,10 @@ export class Schedule {
       this.#task(RETRY_RUNS, 'retrying dead letters', () =>
         advanceRetryRuns(db, (trx, id) => parseAgain(trx, id, defaultOrganization)),
       ),
-      this.#task(ROLL_UP, 'counting failures', () => rollUpFailures(db)),
+      this.#task(ROLL_UP, 'counting failures', async () => {
+        await rollUpFailures(db);
+        await reportCauses(config, { db, pool, log });
+      }),
       this.#task(ROLL_UP, 'adding up metrics', async () => void (await foldMetrics(db))),
       this.#task(CHECK, 'checking metrics', async () => {
         const drift = await exclusively(pool, 'check metrics', () => checkMetrics(pool));
