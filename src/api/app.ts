@@ -10,6 +10,7 @@ import { refuseInfiniteNumbers } from './plugins/finite-numbers.ts';
 import { addHeaders, requestId } from './plugins/headers.ts';
 import { readJsonBodies } from './plugins/json-bodies.ts';
 import { answerProblems, sendProblem } from './plugins/problems.ts';
+import { countRequests } from './plugins/request-counts.ts';
 import { logRequests } from './plugins/request-log.ts';
 import { watchRoutes } from './plugins/route-table.ts';
 import { answerSocketErrors } from './plugins/socket-errors.ts';
@@ -43,6 +44,7 @@ import { workflowDeedRoutes } from './routes/dashboard-workflow-deeds.ts';
 import { workflowRoutes } from './routes/dashboard-workflows.ts';
 import { healthRoutes } from './routes/health.ts';
 import { jobRoutes } from './routes/jobs.ts';
+import { prometheusRoutes } from './routes/prometheus.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 
 export type { Api, Deps } from './deps.ts';
@@ -57,6 +59,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   const allowedMethods = watchRoutes(api);
   addHeaders(api);
   logRequests(api, log);
+  const counters = countRequests(api, deps);
   traceRequests(api);
   authorize(api, deps);
   limitBodies(api);
@@ -71,6 +74,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   await webhookRoutes(api, deps, rejections);
   rejectionRoutes(api, deps, rejections);
   metricsRoutes(api, deps);
+  prometheusRoutes(api, deps, counters);
   eventRoutes(api, deps);
   deadLetterRoutes(api, deps);
   deadLetterDiscardRoutes(api, deps);

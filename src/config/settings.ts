@@ -73,6 +73,7 @@ export const SETTINGS = {
 
   operators: setting('OPERATOR_TOKENS', value.operators, [], SECRET),
   operatorTokensFile: optional('OPERATOR_TOKENS_FILE', value.text, { refuseEmpty: true }),
+  metricsToken: setting('METRICS_TOKEN', value.headerSecrets, [], SECRET),
   failureRateMinEvents: setting('FAILURE_RATE_MIN_EVENTS', value.integer(1, 1_000_000), 20),
   alertWebhookUrl: optional('ALERT_WEBHOOK_URL', value.outgoingUrl, { secret: true }),
   lifecycleWebhookUrl: optional('LIFECYCLE_WEBHOOK_URL', value.outgoingUrl, { secret: true }),

@@ -1,4 +1,5 @@
 import type { AlertTables } from './schema/alerts.ts';
+import type { CounterTables } from './schema/counters.ts';
 import type { FailureTables } from './schema/failures.ts';
 import type { FieldTables } from './schema/fields.ts';
 import type { HistoryTables } from './schema/history.ts';
@@ -13,6 +14,7 @@ import type { WorkflowTables } from './schema/workflows.ts';
 import type { ZohoTables } from './schema/zoho.ts';
 
 export type * from './schema/alerts.ts';
+export type * from './schema/counters.ts';
 export type * from './schema/failures.ts';
 export type * from './schema/fields.ts';
 export type * from './schema/history.ts';
@@ -28,6 +30,7 @@ export type * from './schema/zoho.ts';
 
 /** The tables as Kysely sees them. Ids and 64-bit numbers are strings (pg), times are Dates, json stays JSON text. */
 export type Schema = AlertTables &
+  CounterTables &
   FailureTables &
   FieldTables &
   HistoryTables &

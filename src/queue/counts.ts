@@ -31,4 +31,15 @@ export async function compactCounts(pool: Pool): Promise<void> {
         sum(duration_ms)
       from changes group by bucket`,
   });
+  await pool.query({
+    name: 'compact attempts',
+    text: `
+      with changes as (
+        delete from tds_attempt_counts where ctid = any (array(
+          select ctid from tds_attempt_counts limit 10000 for update skip locked))
+        returning status, error_tag, le_ms, attempts, retries, stale, duration_ms)
+      insert into tds_attempt_counts (status, error_tag, le_ms, attempts, retries, stale, duration_ms)
+      select status, error_tag, le_ms, sum(attempts), sum(retries), sum(stale), sum(duration_ms)
+      from changes group by status, error_tag, le_ms`,
+  });
 }
