@@ -108,8 +108,8 @@ const DAY_AGO = `date_trunc('hour', now() - interval '24 hours', 'UTC')`;
 
 // A wrapper, so that whatever else is rebuilt stays as it is. Ids of events begin with their time (UUID version 7).
 const REBUILD = `
-alter function tds_rebuild() rename to tds_rebuild_queue;
-comment on function tds_rebuild_queue is 'the part of tds_rebuild that follows from the queue and its logs';
+alter function tds_rebuild() rename to tds_rebuild_events;
+comment on function tds_rebuild_events is 'the part of tds_rebuild that follows from events and attempts';
 
 create function tds_rebuild_changes() returns table (what text, was bigint, is_now bigint) language plpgsql
 set search_path = public as $$
@@ -147,7 +147,7 @@ comment on function tds_rebuild_changes is 'counts the changes of the last day a
 
 create function tds_rebuild() returns table (what text, was bigint, is_now bigint) language sql
 set search_path = public as $$
-  select * from tds_rebuild_queue() union all select * from tds_rebuild_changes()
+  select * from tds_rebuild_events() union all select * from tds_rebuild_changes()
 $$;
 comment on function tds_rebuild is 'derives everything from the queue, its logs and the inbox anew and says what differed';
 `;

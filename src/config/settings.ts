@@ -112,6 +112,7 @@ export const SETTINGS = {
   drainSeconds: setting('DRAIN_SECONDS', value.seconds(0, 3600), 25),
   retentionDays: setting('RETENTION_DAYS', value.integer(1, 3650), 30),
   historyDays: setting('HISTORY_DAYS', value.integer(0, 36_500), 90),
+  metricsRetentionDays: setting('METRICS_RETENTION_DAYS', value.integer(14, 3650), 90),
   handlersDir: optional('HANDLERS_DIR', value.text),
   startPaused: setting('TDS_START_PAUSED', value.oneOf('0', '1'), '0'),
   queueDriver: setting('QUEUE_DRIVER', value.oneOf('postgres', 'bullmq'), 'postgres'),

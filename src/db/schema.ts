@@ -5,6 +5,7 @@ import type { FailureTables } from './schema/failures.ts';
 import type { FieldTables } from './schema/fields.ts';
 import type { HistoryTables } from './schema/history.ts';
 import type { InterventionTables } from './schema/interventions.ts';
+import type { MetricsTables } from './schema/metrics.ts';
 import type { MirrorTables } from './schema/mirror.ts';
 import type { MonitorTables } from './schema/monitor.ts';
 import type { PullTables } from './schema/pull.ts';
@@ -20,6 +21,7 @@ export type * from './schema/failures.ts';
 export type * from './schema/fields.ts';
 export type * from './schema/history.ts';
 export type * from './schema/interventions.ts';
+export type * from './schema/metrics.ts';
 export type * from './schema/mirror.ts';
 export type * from './schema/monitor.ts';
 export type * from './schema/pull.ts';
@@ -36,6 +38,7 @@ export type Schema = AlertTables &
   FieldTables &
   HistoryTables &
   InterventionTables &
+  MetricsTables &
   MirrorTables &
   MonitorTables &
   PullTables &

@@ -131,8 +131,9 @@ locked as materialized (
   select pg_advisory_xact_lock(entity_key) as taken from (select distinct entity_key from input order by entity_key) e),
 fresh as (
   insert into tds_inbox_events (event_id, dedupe_key, received_at, organization_id, module, action, entity_id, event_type,
-    quarantine_reason)
-  select event_id, dedupe_key, coalesce(received_at, now()), organization_id, module, action, entity_id, event_type, reason
+    quarantine_reason, came_by)
+  select event_id, dedupe_key, coalesce(received_at, now()), organization_id, module, action, entity_id, event_type, reason,
+    nullif(source, 'webhook')
   from input cross join (select count(taken) from locked) as l order by dedupe_key on conflict do nothing
   returning event_id),
 payloads as (

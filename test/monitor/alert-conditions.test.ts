@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import t from 'tap';
 import { evaluateAlerts } from '../../src/monitor/alerts/evaluate.ts';
 import { RULES } from '../../src/monitor/alerts/rules.ts';
+import { checkMetrics } from '../../src/monitor/roll-ups/fold.ts';
 import { pause, resume } from '../../src/queue/pause.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { testDatabase } from '../helper.ts';
@@ -162,6 +163,14 @@ const CONDITIONS: Record<string, Condition> = {
     },
     goes: zohoCalls(0).goes,
   },
+  metrics_drift: {
+    comes: async () => {
+      await arrive(pool, ['s']);
+      await run('delete from tds_metrics_changes');
+      await checkMetrics(pool);
+    },
+    goes: () => run('select tds_rebuild()'),
+  },
   ...deliveryConditions(database),
   ...workflowConditions(t, database),
   ...completenessConditions(database),
@@ -175,6 +184,7 @@ t.beforeEach(async () => {
   await run(`truncate tds_alerts, tds_alert_pending, tds_outbox, tds_sync_queue, tds_processing_totals, tds_sync_logs,
     tds_workers, tds_zoho_totals, tds_zoho_calls, tds_zoho_quota, tds_inbox_events, tds_inbox_payloads, books_records, tds_fields, tds_field_samples,
     tds_webhook_rejections, tds_workflows, tds_pull_verdicts, tds_withheld_deletions, tds_pulled_changes, tds_pull_marks, tds_holes, tds_change_totals, tds_zoho_rules cascade`);
+  await run('update tds_metrics_state set drift = null');
   await run('update tds_webhook_intake set last_accepted_at = null, rejected_since_accepted = 0');
   await registerWorker(pool);
   await run(`update tds_workers set expires_at = now() + interval '1 day', version = '1.0.0'`);

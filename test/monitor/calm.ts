@@ -27,6 +27,7 @@ export const CALM: Facts = {
   paused: 0,
   rejectedSinceAccepted: 0,
   driftingFields: 0,
+  metricsDrift: 0,
   workflowsWithoutProgress: 0,
   failedForGood: [],
   failedForNow: [],

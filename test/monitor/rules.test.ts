@@ -52,6 +52,7 @@ const CASES: [fact: Partial<Facts>, title: string | null, severity?: string][] =
   [{ circuitTrips: 51 }, 'Circuit Tripped Often', 'warning'],
   [{ rejectedSinceAccepted: 1 }, 'Webhooks Rejected', 'warning'],
   [{ driftingFields: 1 }, 'Fields Have Changed', 'info'],
+  [{ metricsDrift: 1 }, 'Roll-ups Differ', 'warning'],
   [{ workflowsWithoutProgress: 1 }, 'Workflow Without Progress', 'warning'],
   [{ failedForGood: tagged(1) }, 'Workflow Failed For Good', 'critical'],
   [{ failedForNow: tagged(1) }, 'Workflow Failed', 'warning'],

@@ -155,14 +155,15 @@ const zohoFacts = (at: At): Some<'zohoFailurePercent' | 'zohoFailuresInARow' | '
     (select coalesce(max(failures), 0)::float8 from tds_zoho_quota) as "zohoFailuresInARow"
   from recent`;
 
-async function deliveryFacts(db: Database, at: At): Promise<Pick<Facts, 'rejectedSinceAccepted' | 'driftingFields'>> {
-  const { rows } = await sql<Pick<Facts, 'rejectedSinceAccepted' | 'driftingFields'>>`
+type DeliveryFacts = Pick<Facts, 'rejectedSinceAccepted' | 'driftingFields' | 'metricsDrift'>;
+
+async function deliveryFacts(db: Database, at: At): Promise<DeliveryFacts> {
+  const { rows } = await sql<DeliveryFacts>`
     select (select rejected_since_accepted::float8 from tds_webhook_intake where last_accepted_at is not null)
         as "rejectedSinceAccepted",
-      (select count(*)::float8 from (${driftingFields(sql`${at} - interval '24 hours'`)}) f) as "driftingFields"`.execute(
-    db,
-  );
-  return rows[0] ?? { rejectedSinceAccepted: null, driftingFields: null };
+      (select count(*)::float8 from (${driftingFields(sql`${at} - interval '24 hours'`)}) f) as "driftingFields",
+      (select drift::float8 from tds_metrics_state) as "metricsDrift"`.execute(db);
+  return rows[0] ?? { rejectedSinceAccepted: null, driftingFields: null, metricsDrift: null };
 }
 
 const REJECTED = ['ValidationError', 'ConflictError'];

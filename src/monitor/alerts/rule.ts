@@ -74,6 +74,8 @@ export type Facts = {
   unannouncedModules: Labelled | null;
   /** Webhooks of the last 24 hours as a share of the plan's daily limit, in percent, by organization. */
   webhookLimitPercent: Labelled | null;
+  /** Hourly roll-ups that differed from the tables when they were last compared; null before the first time. */
+  metricsDrift: Fact;
 };
 
 export type Severity = 'critical' | 'warning' | 'info';

@@ -4,6 +4,7 @@ import type { Facts, Rule } from './rule.ts';
 import { COMPLETENESS_RULES } from './rules/completeness.ts';
 import { DELIVERY_RULES } from './rules/deliveries.ts';
 import { FAILURE_RULES } from './rules/failures.ts';
+import { METRICS_RULES } from './rules/metrics.ts';
 import { QUEUE_RULES } from './rules/queue.ts';
 import { SERVICE_RULES } from './rules/services.ts';
 import { WORKFLOW_RULES } from './rules/workflows.ts';
@@ -20,6 +21,7 @@ export const RULES: readonly Rule[] = [
   ...DELIVERY_RULES,
   ...WORKFLOW_RULES,
   ...COMPLETENESS_RULES,
+  ...METRICS_RULES,
 ];
 
 /** The one that is judged without the database, by the process that misses it; see database-watch.ts. */
