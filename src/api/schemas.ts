@@ -41,6 +41,18 @@ export const Pause = Type.Object({
   paused_at: Nullable(Time),
   paused_by: Nullable(Type.String({ examples: ['anna'] })),
   reason: Nullable(Type.String({ examples: ['Zoho Books is down'] })),
+  event_types: Type.Array(
+    Type.Object({ event_type: Type.String(), paused_at: Time, paused_by: Type.String(), reason: Type.String() }),
+    { description: 'Event types that are paused by themselves.' },
+  ),
+});
+
+/** One event type, or all of a module. */
+export const EventTypePattern = Type.String({
+  maxLength: 100,
+  pattern: '^[\\w-]+\\.([*]|[\\w-]+)$',
+  description: 'Only this event type, or all of a module.',
+  examples: ['invoice.updated', 'invoice.*'],
 });
 
 export const IdParams = Type.Object({ id: Uuid });

@@ -129,7 +129,7 @@ const CANDIDATES = {
     where w.due and (w.priority, w.arrival) >= ($3::int, $4::bigint) and ${FREE} and ${FIRST_IS_DUE}
     order by w.priority, w.arrival limit $2 for update of w skip locked`,
   suspects: `select w.entity_key from tds_queue_waiting w
-    where w.suspect and ${FREE} and not exists (select from tds_queue_waiting b
+    where w.suspect and not w.held and ${FREE} and not exists (select from tds_queue_waiting b
       where b.entity_key = w.entity_key and b.arrival < w.arrival offset 0)
     order by w.arrival limit $2 for update of w skip locked`,
   listed: `select w.entity_key from unnest($3::bigint[]) as w (entity_key)
@@ -162,9 +162,9 @@ free as materialized (
 const takeEventsSql = (kind: 'due' | 'suspect', withPayload: boolean, passOver: boolean) => `
 with line as (
   select w.id, w.entity_key, w.arrival, w.payload_bytes, row_number() over entity as place,
-    bool_and(w.${kind}) over entity as may_run
+    bool_and(w.${kind} and not w.held) over entity as may_run
   from unnest($2::bigint[]) as e (entity_key) cross join lateral (
-    select id, entity_key, arrival, payload_bytes, due, suspect from tds_queue_waiting
+    select id, entity_key, arrival, payload_bytes, due, suspect, held from tds_queue_waiting
     where entity_key = e.entity_key order by arrival limit least($3::int, $4::int)) w
   window entity as (partition by w.entity_key order by w.arrival)),
 sized as (

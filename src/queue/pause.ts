@@ -8,7 +8,11 @@ export type PauseState = {
   paused_at: Date | null;
   paused_by: string | null;
   reason: string | null;
+  /** Event types that are paused by themselves, the longest first. */
+  event_types: EventTypePause[];
 };
+
+export type EventTypePause = { event_type: string; paused_at: Date; paused_by: string; reason: string };
 
 /**
  * Stops all claiming, in every worker, until `resume`. Events that are being processed finish. A queue that is paused
@@ -38,10 +42,45 @@ export async function resume(db: Kysely<Schema>): Promise<'resumed' | 'already'>
   return numUpdatedRows > 0n ? 'resumed' : 'already';
 }
 
-/** Whether claiming is stopped, since when, by whom and why. */
-export async function pauseState(db: Kysely<Schema>): Promise<PauseState> {
-  return db
-    .selectFrom('tds_queue_state')
-    .select(['paused', 'paused_at', 'paused_by', 'reason'])
+/**
+ * Stops claiming events of one type, `invoice.updated`, or of a module, `invoice.*`, until `resumeEventType`. They wait
+ * as events do whose time has not come, so each holds back the later events of its entity; what is in hand finishes. For
+ * the moment of the change nobody writes the queue: see migrations/0025_event_type_pauses.ts. A type that is paused stays
+ * as it is. Give it a transaction.
+ */
+export async function pauseEventType(
+  trx: Kysely<Schema>,
+  event_type: string,
+  paused_by: string,
+  reason: string,
+): Promise<'paused' | 'already'> {
+  await sql.raw(LOCK_TIMEOUT).execute(trx);
+  const { numInsertedOrUpdatedRows } = await trx
+    .insertInto('tds_event_type_pauses')
+    .values({ event_type, paused_by, reason })
+    .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirstOrThrow();
+  return numInsertedOrUpdatedRows ? 'paused' : 'already';
+}
+
+/** Lets events of a type be claimed that `pauseEventType` stopped. Give it a transaction. */
+export async function resumeEventType(trx: Kysely<Schema>, eventType: string): Promise<'resumed' | 'already'> {
+  await sql.raw(LOCK_TIMEOUT).execute(trx);
+  const { numDeletedRows } = await trx
+    .deleteFrom('tds_event_type_pauses')
+    .where('event_type', '=', eventType)
+    .executeTakeFirst();
+  return numDeletedRows > 0n ? 'resumed' : 'already';
+}
+
+/** Behind a lock that waits, everybody waits who writes the queue: webhooks too. */
+const LOCK_TIMEOUT = `set local lock_timeout = '2s'`;
+
+/** Whether claiming is stopped, of everything or of which event types, since when, by whom and why. */
+export async function pauseState(db: Kysely<Schema>): Promise<PauseState> {
+  const [state, event_types] = await Promise.all([
+    db.selectFrom('tds_queue_state').select(['paused', 'paused_at', 'paused_by', 'reason']).executeTakeFirstOrThrow(),
+    db.selectFrom('tds_event_type_pauses').selectAll().orderBy('paused_at').orderBy('event_type').execute(),
+  ]);
+  return { ...state, event_types };
 }

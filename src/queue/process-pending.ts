@@ -5,7 +5,7 @@ const BATCH = 1000;
 
 /**
  * Lets every event that waits for its next attempt run now: the seeds' "manually trigger processing". What waits for a
- * rate limit is left alone, because it would only meet the limit again. Attempts stay as they are.
+ * rate limit is left alone, because it would only meet the limit again, and so is what is paused. Attempts stay as they are.
  *
  * In transactions of 1,000 rows in order of arrival, each row once, so that what fails again meanwhile waits as it should.
  * Rows that somebody holds are passed over.
@@ -26,7 +26,7 @@ export async function processPending(pool: Pool): Promise<number> {
 /** How many events `processPending` would let run. */
 export async function countPending(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ events: number }>(
-    `select count(*)::int as events from tds_queue_waiting where status = 'retry' and not due and not suspect`,
+    `select count(*)::int as events from tds_queue_waiting where status = 'retry' and not due and not suspect and not held`,
   );
   return rows[0]?.events ?? 0;
 }
@@ -36,7 +36,7 @@ type Batch = { updated: number; last: string | null };
 const RUN_NOW = `
 with next as materialized (
   select id, arrival from tds_queue_waiting
-  where not due and status = 'retry' and not suspect and arrival > $1::bigint order by arrival limit $2),
+  where not due and status = 'retry' and not suspect and not held and arrival > $1::bigint order by arrival limit $2),
 mine as materialized (
   select id from tds_sync_queue where id = any (array(select id from next)) and status || '' = 'retry' for update skip locked),
 updated as (

@@ -96,5 +96,5 @@ union all
 (select id || '_' || arrival || '_' || extract(epoch from run_at), arrival, entity_key, priority,
    extract(epoch from run_at - clock_timestamp())::float8 * 1000
  from tds_queue_waiting
- where not due and not suspect and run_at < statement_timestamp() + $4 * interval '1 second'
+ where not due and not suspect and not held and run_at < statement_timestamp() + $4 * interval '1 second'
  order by run_at limit $1)`;

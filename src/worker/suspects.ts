@@ -28,7 +28,7 @@ export class SuspectRunner {
   async runIfAny(): Promise<void> {
     if (this.#child || this.#stopping) return;
     const { rows } = await this.#pool.query(
-      `select from tds_queue_waiting w where suspect and not exists (
+      `select from tds_queue_waiting w where suspect and not held and not exists (
          select from tds_queue_claims c where c.entity_key = w.entity_key) and not (select paused from tds_queue_state)
        limit 1`,
     );

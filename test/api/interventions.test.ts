@@ -139,6 +139,48 @@ t.test('pause stops all claiming, says who and why, and resume ends it', async (
   t.match(await new Claimer(pool).claim(), [{ id }]);
 });
 
+t.test('an event type is paused and resumed by itself, and every why says so', async (t) => {
+  const body = { reason: 'wrong price', event_type: 'invoice.*' };
+  const [id = ''] = await arrive(pool, ['1']);
+  const [behind = ''] = await arrive(pool, ['1'], { eventType: 'invoice.deleted', action: 'deleted' });
+  const paused = {
+    paused: false,
+    event_types: [{ event_type: 'invoice.*', paused_by: 'operator', reason: 'wrong price' }],
+  };
+  t.match((await post('/dashboard/queue/pause', body)).json(), paused);
+  const get = async (url: string) => (await api.inject({ url, headers: as('viewer') })).json();
+  t.match((await get('/dashboard/metrics')).queue, { pause: paused, by_status: { pending: 2 } });
+  t.match((await get('/readyz?verbose')).queue, { paused: false, event_types: ['invoice.*'] });
+  t.match((await get(`/dashboard/events/${id}`)).waits_for, {
+    reason: 'paused',
+    sentence: /^Events of the type invoice\.\* are paused by operator since .*: wrong price\.$/,
+  });
+  await pool.query(`update tds_event_type_pauses set event_type = 'invoice.updated'`);
+  t.match((await get(`/dashboard/events/${behind}`)).waits_for, {
+    reason: 'its_turn',
+    sentence: /behind event .* of the same record, which is paused with all of invoice\.updated/,
+  });
+  t.match(await auditOf('invoice.*'), [{ action: 'queue.pause', result: 'paused', detail: { reason: 'wrong price' } }]);
+  t.match((await post('/dashboard/queue/resume', { event_type: 'invoice.updated' })).json(), { event_types: [] });
+  t.match(await new Claimer(pool).claim(), [{ id }]);
+});
+
+t.test('a type that no event can have is refused, and so is a misspelt member', async (t) => {
+  for (const event_type of ['*', 'invoice', 'invoices.*', 'a.b.c', 'invoice.* '])
+    t.match((await post('/dashboard/queue/pause', { reason: 'x', event_type })).json(), { status: 400 }, event_type);
+  t.match((await post('/dashboard/queue/pause', { reason: 'x', eventType: 'invoice.*' })).json(), { status: 400 });
+  t.match((await post('/dashboard/queue/resume', { type: 'invoice.*' })).json(), { status: 400 });
+});
+
+t.test('while somebody holds the queue, a pause of a type gives way to the webhooks', async (t) => {
+  const holder = await pool.connect();
+  t.teardown(() => holder.release());
+  await holder.query('begin; lock table tds_sync_queue in row exclusive mode');
+  const answer = await post('/dashboard/queue/pause', { reason: 'x', event_type: 'invoice.*' });
+  t.equal(answer.statusCode, 503, answer.body);
+  await holder.query('rollback');
+});
+
 t.test('release-stuck sets back what has been in hand for too long', async (t) => {
   const [id = ''] = await arrive(pool, ['1', '2']);
   await new Claimer(pool).claim();

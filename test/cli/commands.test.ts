@@ -73,6 +73,7 @@ const LINES: Record<string, Line> = {
   status: { words: 'status', route: 'get /dashboard/metrics' },
   check: { words: 'check' },
   doctor: { words: 'doctor', route: 'get /dashboard/doctor', code: 1 },
+  completeness: { words: 'completeness', route: 'get /dashboard/completeness' },
   'events list': { words: 'events list --status failed --since 2h', route: 'get /dashboard/recent-events' },
   'events show': { words: 'events show <waiting>' },
   'events replay': { words: 'events replay <dead> --reason fixed', route: 'post /api/admin/events/{id}/replay' },
@@ -138,6 +139,7 @@ function schemaOf(route: string): object {
 await addDeadLetter(db);
 await addAlert(db);
 await registerWorker(pool);
+await arrive(pool, [randomUUID()]);
 await IDS['<run>']?.();
 
 t.test('every command has a line here', async (t) => {
@@ -261,6 +263,10 @@ t.test('check has the exit codes and the bands of the operations guide', async (
   await tds(['queue', 'pause', '--reason', 'test']);
   t.match(await tds(['check']), { code: 1, out: /paused by admin: test/ });
   await tds(['queue', 'resume']);
+  await tds(['queue', 'pause', '--event-type', 'bill.*', '--reason', 'test']);
+  t.match(await tds(['check']), { code: 1, out: /bill\.\* paused by admin: test/ });
+  t.match(await tds(['queue', 'resume']), { code: 0, err: /Still bill\.\* paused by admin/ });
+  await tds(['queue', 'resume', '--event-type', 'bill.*']);
   t.match(await tds(['check', '--url', nobody]), { code: 2, out: /^TDS CRITICAL - No answer/ });
   t.match(await tds(['check'], { ...HTTP, tdsToken: 'wrong-token' }), { code: 3, out: /^TDS UNKNOWN/ });
 });

@@ -71,6 +71,18 @@ const FAULTS: Record<string, Fault> = {
     plant: () => pause(db, 'anna', 'Zoho is down'),
     is: { code: 'paused', cause: 'anna paused it: Zoho is down', next: 'tds queue resume' },
   },
+  'an event type is paused': {
+    plant: () =>
+      pool.query(
+        `insert into tds_event_type_pauses (event_type, paused_by, reason) values ('bill.*', 'anna', 'wrong tax')`,
+      ),
+    is: {
+      code: 'event_type_paused',
+      cause: 'anna paused them: wrong tax',
+      next: "tds queue resume --event-type 'bill.*'",
+    },
+    mend: () => pool.query('delete from tds_event_type_pauses'),
+  },
   'nothing is processed': {
     plant: () => many(501),
     is: { code: 'backlog', severity: 'critical', cause: 'nothing is processed at all' },

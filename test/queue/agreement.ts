@@ -27,6 +27,10 @@ const CHECKS = {
       and w.priority = q.priority and w.run_at = q.run_at and w.status = q.status and w.suspect = q.suspect
       and w.release_count = q.release_count
     where q.id is null or w.id is null`,
+  'what is held by the pause of its type': `
+    select q.id, q.event_type, w.held, w.due from tds_queue_waiting w join tds_sync_queue q on q.id = w.id
+    where w.held <> exists (select from tds_event_type_pauses p
+        where p.event_type in (q.event_type, split_part(q.event_type, '.', 1) || '.*')) or w.held and w.due`,
   'an event in hand without a claim on its entity': `
     select q.id from tds_sync_queue q where status = 'processing'
       and not exists (select from tds_queue_claims c where c.entity_key = q.entity_key and c.lease = q.lease)`,

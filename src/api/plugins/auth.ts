@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { Callers, type Known } from '../../access/callers.ts';
 import type { Caller } from '../../access/tokens.ts';
 import type { Config } from '../../config.ts';
+import { verifyToken } from '../../inbox/signature.ts';
 import { type Actor, recordAudit } from '../../monitor/audit.ts';
 import { isOutsideBasePath, wrongBasePath } from '../base-path.ts';
 import type { Api, Deps } from '../deps.ts';
@@ -26,6 +27,7 @@ declare module 'fastify' {
 
 const RANK = { viewer: 1, operator: 2, admin: 3 };
 const LOCAL: Caller = { name: 'local', role: 'admin' };
+const SCRAPER: Caller = { name: 'metrics', role: 'viewer' };
 
 type Door = { deps: Deps; callers: Callers; guesses: GuessLimiter; readDenials: ReadDenials };
 
@@ -46,8 +48,9 @@ export function authorize(api: Api, deps: Deps): void {
 }
 
 async function demand(required: Caller['role'], request: FastifyRequest, door: Door): Promise<void> {
-  request.known = await identify(request, door);
-  request.operator = request.known?.caller ?? LOCAL;
+  const scrapes = isScraper(request, door.deps.config);
+  request.known = scrapes ? null : await identify(request, door);
+  request.operator = scrapes ? SCRAPER : (request.known?.caller ?? LOCAL);
   if (RANK[request.operator.role] >= RANK[required]) return;
   await auditDenial(request, door);
   throw new Problem(403, 'forbidden', `This needs the role ${required}; yours is ${request.operator.role}.`);
@@ -89,6 +92,12 @@ function mayBeLocal(request: FastifyRequest, { operators, host }: Config): boole
   } catch {
     return false;
   }
+}
+
+/** Prometheus, which may read this one route and nothing else. */
+function isScraper(request: FastifyRequest, { metricsToken }: Config): boolean {
+  if (!request.routeOptions.config.scrape || metricsToken.length === 0) return false;
+  return verifyToken(bearerToken(request), metricsToken) >= 0;
 }
 
 /** Somebody who carries no token at all has perhaps only left out BASE_PATH: a token would not help. */

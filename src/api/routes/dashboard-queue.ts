@@ -1,14 +1,16 @@
 import { Type } from 'typebox';
 import { exclusively } from '../../db/transaction.ts';
 import { act } from '../../monitor/audit.ts';
-import { pause, pauseState, resume } from '../../queue/pause.ts';
+import { pause, pauseEventType, pauseState, resume, resumeEventType } from '../../queue/pause.ts';
 import { countPurgeable, type PurgeResult, purge } from '../../queue/purge.ts';
 import { rebuild } from '../../queue/rebuild.ts';
 import { countStuck, releaseStuck } from '../../queue/release-stuck.ts';
+import { booksModules } from '../../zoho/modules/modules.ts';
+import { NOTHING_ELSE } from '../dead-letter-selection.ts';
 import type { Api, Deps } from '../deps.ts';
 import { actorOf } from '../plugins/auth.ts';
 import { Problem } from '../problem.ts';
-import { DryRun, Pause, Reason, ReasonBody } from '../schemas.ts';
+import { DryRun, EventTypePattern, Nullable, Pause, Reason } from '../schemas.ts';
 
 /** What an operator does with the queue as a whole. */
 export function queueRoutes(api: Api, deps: Deps): void {
@@ -21,31 +23,53 @@ export function queueRoutes(api: Api, deps: Deps): void {
 const tags = ['interventions'];
 
 function pauseRoutes(api: Api, { db }: Deps): void {
-  const body = Type.Object({ reason: Reason });
-  const pausing = { tags, summary: 'Stop all claiming; what is in hand finishes', body, response: { 200: Pause } };
+  const body = Type.Object({ reason: Reason, event_type: Type.Optional(EventTypePattern) }, NOTHING_ELSE);
+  const summary = 'Stop all claiming, or that of an event type; what is in hand finishes';
+  const pausing = { tags, summary, body, response: { 200: Pause } };
   const pauseConfig = { role: 'operator', action: 'queue.pause' } as const;
   api.post('/dashboard/queue/pause', { config: pauseConfig, schema: pausing }, async (request) => {
     const actor = actorOf(request);
-    const { reason } = request.body;
+    const { reason, event_type: type } = request.body;
+    if (type !== undefined) demandKnown(type);
     await act(db, actor, {
-      ...{ action: pauseConfig.action, target: null, detail: { reason }, stands: ['paused'] },
-      run: async (trx) => ({ outcome: await pause(trx, actor.name, reason) }),
+      ...{ action: pauseConfig.action, target: type ?? null, detail: { reason }, stands: ['paused'] },
+      run: async (trx) => ({
+        outcome: await (type === undefined
+          ? pause(trx, actor.name, reason)
+          : pauseEventType(trx, type, actor.name, reason)),
+      }),
     });
     return pauseState(db);
   });
 
-  const resuming = { tags, summary: 'Let claiming go on', body: ReasonBody, response: { 200: Pause } };
+  const ResumeBody = Type.Object(
+    { reason: Type.Optional(Reason), event_type: Type.Optional(EventTypePattern) },
+    NOTHING_ELSE,
+  );
+  const resuming = {
+    ...{ tags, summary: 'Let claiming go on; with an event type, that of this one' },
+    ...{ body: Nullable(ResumeBody), response: { 200: Pause } },
+  };
   const resumeConfig = { role: 'operator', action: 'queue.resume' } as const;
   api.post('/dashboard/queue/resume', { config: resumeConfig, schema: resuming }, async (request) => {
+    const { event_type: type, ...detail } = request.body ?? {};
     await act(db, actorOf(request), {
-      ...{ action: resumeConfig.action, target: null, detail: request.body ?? {}, stands: ['resumed', 'already'] },
-      run: async (trx) => ({ outcome: await resume(trx) }),
+      ...{ action: resumeConfig.action, target: type ?? null, detail, stands: ['resumed', 'already'] },
+      run: async (trx) => ({ outcome: await (type === undefined ? resume(trx) : resumeEventType(trx, type)) }),
     });
     return pauseState(db);
   });
 
   const reading = { tags, summary: 'Whether the queue is paused, by whom and why', response: { 200: Pause } };
   api.get('/dashboard/queue/pause', { config: { role: 'viewer' }, schema: reading }, () => pauseState(db));
+}
+
+/** A misspelt type would pause nothing, and nobody would be told. */
+function demandKnown(eventType: string): void {
+  const modules = booksModules.map(({ name }) => name);
+  if (modules.some((name) => name === eventType.split('.')[0])) return;
+  const detail = `There is no such module. Send an event_type such as invoice.* of: ${modules.join(', ')}.`;
+  throw new Problem(400, 'unknown_event_type', detail);
 }
 
 const Released = Type.Object({ events: Type.Integer({ examples: [2] }) });

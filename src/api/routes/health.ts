@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { checkDependencies } from '../../monitor/health.ts';
 import { aliveWorkers } from '../../monitor/workers.ts';
-import { pauseState } from '../../queue/pause.ts';
+import { type PauseState, pauseState } from '../../queue/pause.ts';
 import { VERSION } from '../../version.ts';
 import type { Api, Deps } from '../deps.ts';
 import { Nullable, Time } from '../schemas.ts';
@@ -26,7 +26,11 @@ const Readiness = Type.Object({
   ),
   workers: Type.Optional(Type.Object({ alive: Nullable(Type.Integer({ description: 'null: unknown.' })) })),
   // By whom and why stands in the metrics: this is open to everybody.
-  queue: Type.Optional(Nullable(Type.Object({ paused: Type.Boolean(), paused_at: Nullable(Time) }))),
+  queue: Type.Optional(
+    Nullable(
+      Type.Object({ paused: Type.Boolean(), paused_at: Nullable(Time), event_types: Type.Array(Type.String()) }),
+    ),
+  ),
 });
 
 /** Open to everybody, as load balancers and uptime monitors carry no token: they say no more than up or down. */
@@ -77,5 +81,10 @@ export function healthRoutes(api: Api, { db, config: settings }: Deps): void {
 /** What may keep events waiting although the API is ready. Null: could not be found out. */
 async function beyondReadiness(db: Deps['db']) {
   const [alive, queue] = await Promise.all([aliveWorkers(db).catch(() => null), pauseState(db).catch(() => null)]);
-  return { workers: { alive }, queue: queue && { paused: queue.paused, paused_at: queue.paused_at } };
+  return { workers: { alive }, queue: queue && shown(queue) };
+}
+
+/** Neither by whom nor why: it is open to everybody. */
+function shown({ paused, paused_at, event_types }: PauseState) {
+  return { paused, paused_at, event_types: event_types.map(({ event_type }) => event_type) };
 }

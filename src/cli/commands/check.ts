@@ -1,7 +1,7 @@
 import type { Command, Context, Result } from '../command.ts';
 import { readList } from '../pages.ts';
 import { Refused, Unreachable } from '../transport.ts';
-import type { Metrics } from './status.ts';
+import { type Metrics, pauseWords } from './status.ts';
 
 /** Exit codes of a monitoring plugin: https://www.monitoring-plugins.org/doc/guidelines.html */
 const WORDS = ['OK', 'WARNING', 'CRITICAL', 'UNKNOWN'] as const;
@@ -44,10 +44,14 @@ async function check({ api }: Context): Promise<Result> {
     above('processing_unchanged', seconds, 's', [PROCESSING_SECONDS, Number.POSITIVE_INFINITY]),
   ];
   const noWorker = metrics.workers.alive === 0;
-  const level = Math.max(noWorker ? 2 : 0, pause.paused ? 1 : 0, ...findings.map((finding) => finding.level));
+  const level = Math.max(
+    noWorker ? 2 : 0,
+    pauseWords(pause).length > 0 ? 1 : 0,
+    ...findings.map((finding) => finding.level),
+  );
   const words = [
     ...(noWorker ? ['no worker is alive'] : []),
-    ...(pause.paused ? [`paused by ${pause.paused_by}: ${pause.reason}`] : []),
+    ...pauseWords(pause),
     ...findings.filter((finding) => finding.level > 0).map(({ name, value, unit }) => `${name} ${value}${unit}`),
   ];
   return said(level, words.join(', ') || `${by_status.pending} pending, ${dead_letter_count} dead letters`, findings);

@@ -1,6 +1,7 @@
 import { type Command, type Context, type Result, UsageError } from '../command.ts';
 import { readNumber } from '../since.ts';
 import type { Query } from '../transport.ts';
+import { type Pause, pauseWords } from './status.ts';
 
 type Purged = { deleted: Record<string, number>; finished: boolean };
 
@@ -14,28 +15,37 @@ const stats: Command = {
 
 const pause: Command = {
   name: 'queue pause',
-  summary: 'Stop all claiming; what is in hand finishes, and webhooks are accepted',
-  examples: ['tds queue pause --reason "Zoho Books is down"'],
-  options: [['--reason <text>', 'why; shown wherever somebody asks why events wait']],
+  summary: 'Stop all claiming, or that of an event type; what is in hand finishes, and webhooks are accepted',
+  examples: [
+    'tds queue pause --reason "Zoho Books is down"',
+    `tds queue pause --event-type 'invoice.*' --reason "the price handler is wrong"`,
+  ],
+  options: [
+    ['--reason <text>', 'why; shown wherever somebody asks why events wait'],
+    ['--event-type <type>', "only this one, such as invoice.updated or 'invoice.*'"],
+  ],
   async run({ api, options, say }) {
     if (!options.reason) throw new UsageError('a pause needs --reason "why"');
-    const data = (await (await api()).post('/dashboard/queue/pause', {}, { reason: options.reason })) as {
-      paused_by: string;
-      reason: string;
-    };
-    say(`Paused by ${data.paused_by}: ${data.reason}`);
+    const body = { reason: options.reason, event_type: options.eventType };
+    const data = (await (await api()).post('/dashboard/queue/pause', {}, body)) as Pause;
+    for (const words of pauseWords(data)) say(words);
     return { data };
   },
 };
 
 const resume: Command = {
   name: 'queue resume',
-  summary: 'Let claiming go on',
-  examples: ['tds queue resume'],
-  options: [['--reason <text>', 'why, for the audit log']],
-  async run({ api, options }) {
-    const body = options.reason ? { reason: options.reason } : undefined;
-    return { data: await (await api()).post('/dashboard/queue/resume', {}, body) };
+  summary: 'Let claiming go on; with an event type, that of this one',
+  examples: ['tds queue resume', `tds queue resume --event-type 'invoice.*'`],
+  options: [
+    ['--reason <text>', 'why, for the audit log'],
+    ['--event-type <type>', 'one that was paused by itself'],
+  ],
+  async run({ api, options, say }) {
+    const body = { reason: options.reason, event_type: options.eventType };
+    const data = (await (await api()).post('/dashboard/queue/resume', {}, body)) as Pause;
+    for (const words of pauseWords(data)) say(`Still ${words}`);
+    return { data };
   },
 };
 

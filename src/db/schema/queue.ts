@@ -12,6 +12,7 @@ export type QueueTables = {
   tds_queue_leases: QueueLeases;
   tds_queue_counts: QueueCounts;
   tds_queue_state: QueueState;
+  tds_event_type_pauses: EventTypePauses;
   tds_workers: Workers;
   tds_sync_logs: SyncLogs;
   tds_dead_letter_queue: DeadLetterQueue;
@@ -29,6 +30,7 @@ export type InboxEvents = {
   entity_id: Optional<string>;
   event_type: string;
   quarantine_reason: Optional<string>;
+  came_by: Optional<'pull' | 'operator'>;
 };
 
 export type InboxPayloads = {
@@ -78,6 +80,7 @@ export type QueueWaiting = {
   status: Status;
   due: boolean;
   suspect: boolean;
+  held: Generated<boolean>;
 };
 
 export type QueueClaims = {
@@ -101,6 +104,13 @@ export type QueueState = {
   paused_at: OptionalTimestamp;
   paused_by: Optional<string>;
   reason: Optional<string>;
+};
+
+export type EventTypePauses = {
+  event_type: string;
+  paused_at: GeneratedTimestamp;
+  paused_by: string;
+  reason: string;
 };
 
 export type Workers = {
@@ -128,6 +138,7 @@ export type SyncLogs = {
   outcome: Optional<string>;
   error_tag: Optional<string>;
   error_message: Optional<string>;
+  waited_ms: Optional<number>;
 };
 
 export type DeadLetterQueue = {

@@ -15,16 +15,22 @@ const MANY_DEAD = 10;
 const RATE_SECONDS = 600;
 
 const pause: Examination = async (db) => {
-  const { paused, paused_at, paused_by, reason } = await pauseState(db);
-  if (!paused) return [];
-  return [
-    {
-      ...{ code: 'paused', severity: 'warning', title: 'The queue is paused' },
-      cause: `${paused_by} paused it: ${reason}`,
-      evidence: `since ${paused_at?.toISOString()}`,
-      next: 'tds queue resume',
-    },
-  ];
+  const { paused, paused_at, paused_by, reason, event_types } = await pauseState(db);
+  const all: Finding = {
+    ...{ code: 'paused', severity: 'warning', title: 'The queue is paused' },
+    cause: `${paused_by} paused it: ${reason}`,
+    evidence: `since ${paused_at?.toISOString()}`,
+    next: 'tds queue resume',
+  };
+  const some = event_types.map((type): Finding => {
+    return {
+      ...{ code: 'event_type_paused', severity: 'warning', title: `Events of the type ${type.event_type} are paused` },
+      cause: `${type.paused_by} paused them: ${type.reason}`,
+      evidence: `since ${type.paused_at.toISOString()}`,
+      next: `tds queue resume --event-type '${type.event_type}'`,
+    };
+  });
+  return paused ? [all, ...some] : some;
 };
 
 const workers: Examination = async (db) => {

@@ -74,6 +74,11 @@ type Row = Omit<EventStory, Derived> & {
   paused_by: string | null;
   paused_at: Date | null;
   pause_reason: string | null;
+  held_type: string | null;
+  held_by: string | null;
+  held_at: Date | null;
+  held_reason: string | null;
+  before_paused: string | null;
   before_id: string | null;
   before_status: Status | null;
   before_worker: string | null;
@@ -121,15 +126,30 @@ function waitFacts(row: Row, into: string | null): WaitFacts {
     discarded: discarded && { ...discarded, into },
     ...{ status, now, suspect, runAt: row.run_at, errorTag: row.error_tag, attemptCount: row.attempt_count },
     paused: row.paused ? { by: row.paused_by, at: row.paused_at, reason: row.pause_reason } : null,
+    held: heldOf(row),
     heldBy: row.worker_id && row.claimed_at ? { worker: nameOf(row), since: row.claimed_at } : null,
-    before: before_id && before_status ? { id: before_id, status: before_status, heldBy: row.before_worker } : null,
+    before:
+      before_id && before_status
+        ? { id: before_id, status: before_status, heldBy: row.before_worker, pausedType: row.before_paused }
+        : null,
     ...{ quotaUntil: row.quota_until, workersAlive: row.workers_alive },
   };
+}
+
+function heldOf({ held_type, held_by, held_at, held_reason }: Row): WaitFacts['held'] {
+  return held_type !== null && held_at
+    ? { type: held_type, by: held_by ?? '', at: held_at, reason: held_reason ?? '' }
+    : null;
 }
 
 function nameOf({ worker_id, host, pid }: Row): string {
   return host === null ? `${worker_id}` : `${worker_id} (${host}, pid ${pid})`;
 }
+
+/** The pause of the type of a queue row. */
+const pauseOf = (row: string) => sql`
+    select * from tds_event_type_pauses p where p.event_type in (${sql.ref(`${row}.event_type`)},
+      split_part(${sql.ref(`${row}.event_type`)}, '.', 1) || '.*') order by p.paused_at limit 1`;
 
 // Who comes first: what is in hand of the same entity, or else waits in front of it. Each is one look-up by key.
 const statement = (id: string) => sql<Row>`
@@ -141,6 +161,8 @@ const statement = (id: string) => sql<Row>`
     d.moved_to_dlq_at, coalesce(d.retry_count, 0) as retry_count, d.last_retry_at, d.resolved_at, d.discarded_at,
     d.discarded_by, d.discard_reason,
     s.paused, s.paused_by, s.paused_at, s.reason as pause_reason,
+    t.event_type as held_type, t.paused_by as held_by, t.paused_at as held_at, t.reason as held_reason,
+    (select h.event_type from tds_sync_queue e cross join lateral (${pauseOf('e')}) h where e.id = b.id) as before_paused,
     b.id as before_id, b.status as before_status, b.worker_id as before_worker,
     z.paused_until as quota_until,
     (select count(*)::int from tds_workers where ${ALIVE}) as workers_alive
@@ -151,6 +173,7 @@ const statement = (id: string) => sql<Row>`
   left join tds_queue_leases l on l.lease = q.lease
   left join tds_workers w on w.worker_id = l.worker_id
   left join tds_dead_letter_queue d on d.id = q.id
+  left join lateral (${pauseOf('q')}) t on true
   left join tds_zoho_quota z on z.organization_id = q.organization_id
   left join lateral (
     select * from (

@@ -12,10 +12,12 @@ export type WaitFacts = {
   errorTag: string | null;
   attemptCount: number;
   paused: { by: string | null; at: Date | null; reason: string | null } | null;
+  /** The pause of its event type. */
+  held: { type: string; by: string; at: Date; reason: string } | null;
   /** The event itself in a worker's hands. */
   heldBy: { worker: string; since: Date } | null;
   /** An event of the same entity that comes first. */
-  before: { id: string; status: Status; heldBy: string | null } | null;
+  before: { id: string; status: Status; heldBy: string | null; pausedType: string | null } | null;
   /** Until when the Zoho quota of its organization is used up. */
   quotaUntil: Date | null;
   workersAlive: number;
@@ -80,9 +82,10 @@ function inHand({ heldBy }: WaitFacts): string {
 }
 
 function inTheQueue(facts: WaitFacts): WaitsFor {
-  const { paused, before, runAt, now, suspect, workersAlive } = facts;
+  const { paused, held, before, runAt, now, suspect, workersAlive } = facts;
   const nothing = { until: null, event_id: null };
   if (paused) return { reason: 'paused', sentence: pausedBy(paused), ...nothing };
+  if (held) return { reason: 'paused', sentence: typePausedBy(held), ...nothing };
   if (before) return { reason: 'its_turn', sentence: behind(before), until: null, event_id: before.id };
   if (runAt > now) return later(facts);
   if (workersAlive === 0)
@@ -99,8 +102,13 @@ function pausedBy({ by, at: since, reason }: NonNullable<WaitFacts['paused']>): 
   return `The queue is paused${who}${reason ? `: ${reason}` : ''}.`;
 }
 
-function behind({ id, status, heldBy }: NonNullable<WaitFacts['before']>): string {
-  const does = status === 'processing' ? `is being processed by worker ${heldBy ?? 'nobody'}` : `stands in ${status}`;
+function typePausedBy({ type, by, at: since, reason }: NonNullable<WaitFacts['held']>): string {
+  return `Events of the type ${type} are paused by ${by} since ${at(since)}: ${reason}.`;
+}
+
+function behind({ id, status, heldBy, pausedType }: NonNullable<WaitFacts['before']>): string {
+  const stands = pausedType === null ? `stands in ${status}` : `is paused with all of ${pausedType}`;
+  const does = status === 'processing' ? `is being processed by worker ${heldBy ?? 'nobody'}` : stands;
   return `It waits for its turn behind event ${id} of the same record, which ${does}.`;
 }
 
