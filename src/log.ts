@@ -46,6 +46,13 @@ export function createLogger(service: string, level = 'info', options: LogOption
   return nestChildren(root, {}, root.child);
 }
 
+let lastWord: ((error: unknown) => Promise<unknown>) | undefined;
+
+/** What a dying process does after its last line, before it ends; it must come to an end soon. */
+export function beforeFatalExit(report: (error: unknown) => Promise<unknown>): void {
+  lastWord = report;
+}
+
 /**
  * Makes whatever escapes every catch the last line of the log, at level fatal, and ends the process: with EXIT_CONFIG
  * when settings cannot be used, else with 1. Without this Node prints a stack of several lines to stderr, which
@@ -60,7 +67,13 @@ export function exitOnFatalErrors(log: Logger, isContained: (error: unknown) => 
       process.exit(EXIT_CONFIG);
     }
     log.fatal({ component: 'process', error }, message);
-    process.exit(1);
+    // Whatever escapes while that is on its way ends the process at once.
+    const report = lastWord;
+    lastWord = undefined;
+    if (report === undefined) process.exit(1);
+    report(error)
+      .catch(() => {})
+      .finally(() => process.exit(1));
   };
   process.on('uncaughtException', die('uncaught exception'));
   process.on('unhandledRejection', die('unhandled rejection'));

@@ -10,6 +10,7 @@ import { refuseInfiniteNumbers } from './plugins/finite-numbers.ts';
 import { addHeaders, requestId } from './plugins/headers.ts';
 import { readJsonBodies } from './plugins/json-bodies.ts';
 import { answerProblems, sendProblem } from './plugins/problems.ts';
+import { countRequests } from './plugins/request-counts.ts';
 import { logRequests } from './plugins/request-log.ts';
 import { watchRoutes } from './plugins/route-table.ts';
 import { answerSocketErrors } from './plugins/socket-errors.ts';
@@ -21,6 +22,7 @@ import { activityRoutes } from './routes/dashboard-activity.ts';
 import { alertRoutes } from './routes/dashboard-alerts.ts';
 import { auditRoutes } from './routes/dashboard-audit.ts';
 import { changeRoutes } from './routes/dashboard-changes.ts';
+import { completenessRoutes } from './routes/dashboard-completeness.ts';
 import { deadLetterDiscardRoutes } from './routes/dashboard-dead-letter-discard.ts';
 import { deadLetterEditRoutes } from './routes/dashboard-dead-letter-edit.ts';
 import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
@@ -43,6 +45,7 @@ import { workflowDeedRoutes } from './routes/dashboard-workflow-deeds.ts';
 import { workflowRoutes } from './routes/dashboard-workflows.ts';
 import { healthRoutes } from './routes/health.ts';
 import { jobRoutes } from './routes/jobs.ts';
+import { prometheusRoutes } from './routes/prometheus.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 
 export type { Api, Deps } from './deps.ts';
@@ -57,6 +60,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   const allowedMethods = watchRoutes(api);
   addHeaders(api);
   logRequests(api, log);
+  const counters = countRequests(api, deps);
   traceRequests(api);
   authorize(api, deps);
   limitBodies(api);
@@ -71,6 +75,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   await webhookRoutes(api, deps, rejections);
   rejectionRoutes(api, deps, rejections);
   metricsRoutes(api, deps);
+  prometheusRoutes(api, deps, counters);
   eventRoutes(api, deps);
   deadLetterRoutes(api, deps);
   deadLetterDiscardRoutes(api, deps);
@@ -83,6 +88,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   workflowRoutes(api, deps);
   workflowDeedRoutes(api, deps);
   changeRoutes(api, deps);
+  completenessRoutes(api, deps);
   errorRoutes(api, deps);
   storyRoutes(api, deps);
   fieldDriftRoutes(api, deps);

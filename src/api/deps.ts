@@ -11,6 +11,7 @@ import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import type { Inbox } from '../inbox/store.ts';
 import type { Logger } from '../log.ts';
+import type { ProcessMetrics } from '../monitor/prometheus/process-metrics.ts';
 import type { Workflows } from '../workflows/registry.ts';
 
 /** Everything the API needs from outside. The routes see nothing else: no environment, no globals. */
@@ -24,6 +25,8 @@ export type Deps = {
   inbox: Pick<Inbox, 'accept'>;
   /** What operators can start; the workers run it. Default: nothing. */
   workflows?: Workflows;
+  /** Counts what this process does; default: nothing is counted. */
+  metrics?: ProcessMetrics;
   /** What starts the processes again when they end; default: nothing does. */
   supervisor?: 'systemd' | 'npm start' | 'none';
 };

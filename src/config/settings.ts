@@ -2,6 +2,7 @@
 
 import { BAND_NAMES } from '../monitor/alerts/bands.ts';
 import { DATABASE_AWAY, RULES } from '../monitor/alerts/rules.ts';
+import * as telemetry from './telemetry-values.ts';
 import * as value from './values.ts';
 
 export type Setting<T> = {
@@ -68,10 +69,12 @@ export const SETTINGS = {
   zohoInventoryApiUrl: optional('ZOHO_INVENTORY_API_URL', value.zohoUrl),
   zohoCallsPerMinute: setting('ZOHO_CALLS_PER_MINUTE', value.integer(1, 1_000_000), 100),
   zohoCallsInFlight: setting('ZOHO_CALLS_IN_FLIGHT', value.integer(1, 1000), 5),
+  zohoWebhooksPerDay: optional('ZOHO_WEBHOOKS_PER_DAY', value.integer(1, 10_000_000)),
   holeGraceSeconds: setting('HOLE_GRACE_SECONDS', value.seconds(0, 604_800), 3600),
 
   operators: setting('OPERATOR_TOKENS', value.operators, [], SECRET),
   operatorTokensFile: optional('OPERATOR_TOKENS_FILE', value.text, { refuseEmpty: true }),
+  metricsToken: setting('METRICS_TOKEN', value.headerSecrets, [], SECRET),
   failureRateMinEvents: setting('FAILURE_RATE_MIN_EVENTS', value.integer(1, 1_000_000), 20),
   alertWebhookUrl: optional('ALERT_WEBHOOK_URL', value.outgoingUrl, { secret: true }),
   lifecycleWebhookUrl: optional('LIFECYCLE_WEBHOOK_URL', value.outgoingUrl, { secret: true }),
@@ -92,9 +95,10 @@ export const SETTINGS = {
   publicUrl: optional('TDS_PUBLIC_URL', value.publicUrl),
   runbookUrl: setting('RUNBOOK_URL', value.text, 'docs/runbook.md'),
 
-  otelEndpoint: optional('OTEL_EXPORTER_OTLP_ENDPOINT', value.collectorUrl),
-  otelHeaders: setting('OTEL_EXPORTER_OTLP_HEADERS', value.headers, {}, SECRET),
-  otelShare: setting('OTEL_TRACES_SAMPLER_ARG', value.share, 1),
+  sentryDsn: optional('SENTRY_DSN', telemetry.sentryDsn, SECRET),
+  otelEndpoint: optional('OTEL_EXPORTER_OTLP_ENDPOINT', telemetry.collectorUrl),
+  otelHeaders: setting('OTEL_EXPORTER_OTLP_HEADERS', telemetry.headers, {}, SECRET),
+  otelShare: setting('OTEL_TRACES_SAMPLER_ARG', telemetry.share, 1),
 
   workerConcurrency: setting('WORKER_CONCURRENCY', value.integer(1, 1000), 5),
   maxAttempts: setting('MAX_ATTEMPTS', value.integer(1, 100), 3),
@@ -108,6 +112,7 @@ export const SETTINGS = {
   drainSeconds: setting('DRAIN_SECONDS', value.seconds(0, 3600), 25),
   retentionDays: setting('RETENTION_DAYS', value.integer(1, 3650), 30),
   historyDays: setting('HISTORY_DAYS', value.integer(0, 36_500), 90),
+  metricsRetentionDays: setting('METRICS_RETENTION_DAYS', value.integer(14, 3650), 90),
   handlersDir: optional('HANDLERS_DIR', value.text),
   startPaused: setting('TDS_START_PAUSED', value.oneOf('0', '1'), '0'),
   queueDriver: setting('QUEUE_DRIVER', value.oneOf('postgres', 'bullmq'), 'postgres'),

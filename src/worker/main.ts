@@ -1,6 +1,8 @@
 /** The process tds-core-worker. */
 import { describeConfig, EXIT_CONFIG, environmentConfig, processConfig, systemdEnvironment } from '../config.ts';
 import { createLogger } from '../log.ts';
+import { zohoCalls } from '../monitor/prometheus/observers.ts';
+import { startReporting } from '../monitor/sentry/start.ts';
 import { type Part, runProcess } from '../shutdown.ts';
 import { syncWorkflows } from '../sync/definitions.ts';
 import { notifySystemd } from '../systemd.ts';
@@ -27,6 +29,7 @@ if (!url) {
 }
 
 const tracing = await startTracing(config, 'tds-core-worker', log);
+await startReporting(config, 'tds-core-worker');
 const parts = [tracing, ...(isForSuspects ? await forSuspects(suspectsWorkerId) : await ordinary())];
 // `npm start`, or the worker whose suspects we run, is gone: nobody else would stop us.
 const endAsOrphan = () => process.kill(process.pid, 'SIGTERM');
@@ -49,7 +52,10 @@ async function ordinary(): Promise<Part[]> {
     start: () => notifySystemd(systemdEnvironment(), 'READY=1'),
     stop: () => notifySystemd(systemdEnvironment(), 'STOPPING=1'),
   };
-  return [await createWorker({ ...config, databaseUrl: url }, log, (db) => syncWorkflows(db, config)), systemd];
+  const worker = await createWorker({ ...config, databaseUrl: url }, log, (db, metrics) =>
+    syncWorkflows(db, config, zohoCalls(metrics)),
+  );
+  return [worker, systemd];
 }
 
 async function forSuspects(workerId: string): Promise<Part[]> {

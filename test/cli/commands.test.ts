@@ -71,6 +71,7 @@ const LINES: Record<string, Line> = {
   status: { words: 'status', route: 'get /dashboard/metrics' },
   check: { words: 'check' },
   doctor: { words: 'doctor', route: 'get /dashboard/doctor', code: 1 },
+  completeness: { words: 'completeness', route: 'get /dashboard/completeness' },
   'events list': { words: 'events list --status failed --since 2h', route: 'get /dashboard/recent-events' },
   'events show': { words: 'events show <waiting>' },
   'events why': { words: 'events why <waiting>', route: 'get /dashboard/events/{id}' },
@@ -139,6 +140,7 @@ function schemaOf(route: string): object {
 await addDeadLetter(db);
 await addAlert(db);
 await registerWorker(pool, 3600);
+await arrive(pool, [randomUUID()]);
 await IDS['<run>']?.();
 await pool.query(`insert into tds_zoho_quota (organization_id, day_limit, day_remaining) values ('10', 1000, 7)`);
 

@@ -55,6 +55,7 @@ export type FailureGroups = {
   ignored_at: OptionalTimestamp;
   ignored_by: Optional<string>;
   ignore_reason: Optional<string>;
+  reported_at: OptionalTimestamp;
   state: GeneratedAlways<FailureGroupState>;
 };
 
