@@ -23,6 +23,7 @@ import { activityRoutes } from './routes/dashboard-activity.ts';
 import { alertRoutes } from './routes/dashboard-alerts.ts';
 import { auditRoutes } from './routes/dashboard-audit.ts';
 import { changeRoutes } from './routes/dashboard-changes.ts';
+import { completenessRoutes } from './routes/dashboard-completeness.ts';
 import { deadLetterDiscardRoutes } from './routes/dashboard-dead-letter-discard.ts';
 import { deadLetterEditRoutes } from './routes/dashboard-dead-letter-edit.ts';
 import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
@@ -91,6 +92,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   workflowRoutes(api, deps);
   workflowDeedRoutes(api, deps);
   changeRoutes(api, deps);
+  completenessRoutes(api, deps);
   errorRoutes(api, deps);
   storyRoutes(api, deps);
   fieldDriftRoutes(api, deps);

@@ -2,6 +2,7 @@ import { Command as Commander, CommanderError, Option } from 'commander';
 import { VERSION } from '../version.ts';
 import { type Command, type Context, type Format, type Io, type Options, UsageError } from './command.ts';
 import { checkCommand } from './commands/check.ts';
+import { completenessCommand } from './commands/completeness.ts';
 import { dlqCommands } from './commands/dlq.ts';
 import { dlqDeedCommands } from './commands/dlq-deeds.ts';
 import { doctorCommand } from './commands/doctor.ts';
@@ -26,6 +27,7 @@ export const COMMANDS: Command[] = [
   statusCommand,
   checkCommand,
   doctorCommand,
+  completenessCommand,
   ...eventCommands,
   ...dlqCommands,
   ...dlqDeedCommands,

@@ -71,6 +71,7 @@ const LINES: Record<string, Line> = {
   status: { words: 'status', route: 'get /dashboard/metrics' },
   check: { words: 'check' },
   doctor: { words: 'doctor', route: 'get /dashboard/doctor', code: 1 },
+  completeness: { words: 'completeness', route: 'get /dashboard/completeness' },
   'events list': { words: 'events list --status failed --since 2h', route: 'get /dashboard/recent-events' },
   'events show': { words: 'events show <waiting>' },
   'events replay': { words: 'events replay <dead> --reason fixed', route: 'post /api/admin/events/{id}/replay' },
@@ -132,6 +133,7 @@ function schemaOf(route: string): object {
 await addDeadLetter(db);
 await addAlert(db);
 await registerWorker(pool);
+await arrive(pool, [randomUUID()]);
 await IDS['<run>']?.();
 
 t.test('every command has a line here', async (t) => {

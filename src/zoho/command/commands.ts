@@ -1,6 +1,7 @@
 /** The commands `connect` and `check`: what they ask Zoho, and what they print. Each returns the process's exit code. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { sql } from 'kysely';
 import { DATA_CENTRES } from '../../config/values.ts';
 import { type Config, orExit } from '../../config.ts';
 import { type Database, openDatabase } from '../../db/database.ts';
@@ -15,7 +16,7 @@ import { organizationsOf } from '../organizations/organizations.ts';
 import { quotaStates } from '../quota/quota-state.ts';
 import { readAutomation } from './check.ts';
 import { type Connection, exchangeGrantCode, listOrganizations, missingScopes } from './connect.ts';
-import { compareRules } from './rules.ts';
+import { compareRules, type Finding } from './rules.ts';
 
 export const EXIT_MISSING = 1;
 /** EX_USAGE of sysexits.h. */
@@ -140,12 +141,25 @@ async function checkOrganization(
   say(`Organization ${organizationId}: ${rules.length} workflow rules, ${webhooks.length} webhooks`);
   const expected = { organizationId, baseUrl: baseUrl?.replace(/(?<!\/)\/+$/, '') };
   const findings = compareRules(modules, rules, webhooks, expected);
+  await storeFindings(db, organizationId, findings);
   for (const { module, problems } of findings)
     say(`  ${module.padEnd(20)} ${problems.length === 0 ? 'ok' : problems.join(`\n${' '.repeat(23)}`)}`);
   say(`  ${'retry policy'.padEnd(20)} ${retryAdvice(retryPolicies)}`);
   const quota = (await quotaStates(db)).find(({ organization_id }) => organization_id === organizationId);
   if (quota?.day_limit) say(`  ${'calls left today'.padEnd(20)} ${quota.day_remaining} of ${quota.day_limit}`);
   return findings.reduce((sum, { problems }) => sum + problems.length, retryPolicies === 0 ? 1 : 0);
+}
+
+/** So that completeness and alerts know which modules nobody announces. */
+async function storeFindings(db: Database, organizationId: string, findings: readonly Finding[]): Promise<void> {
+  for (const { module, problems } of findings)
+    await db
+      .insertInto('tds_zoho_rules')
+      .values({ organization_id: organizationId, module, problems })
+      .onConflict((oc) =>
+        oc.columns(['organization_id', 'module']).doUpdateSet({ problems, checked_at: sql<Date>`now()` }),
+      )
+      .execute();
 }
 
 function retryAdvice(policies: number | null): string {
