@@ -9,6 +9,7 @@ import type { Handler } from '../src/handlers/handler.ts';
 import { Registry } from '../src/handlers/registry.ts';
 import { Inbox } from '../src/inbox/store.ts';
 import { createLogger } from '../src/log.ts';
+import { ProcessMetrics } from '../src/monitor/prometheus/process-metrics.ts';
 import { dispatchByPostgres } from '../src/queue/dispatch.ts';
 import type { ClaimedEvent } from '../src/queue/event.ts';
 import { finish } from '../src/queue/finish.ts';
@@ -42,6 +43,7 @@ export function open(url: string, max = 10, byIndex = true): Opened {
 export async function startWorker({ url, pool }: Opened, handlers: Handler[], concurrency = 10) {
   const context: WorkerContext = {
     ...{ workerId: randomUUID(), pool, handlerPool: pool, log, registry: new Registry(handlers), crash() {} },
+    metrics: new ProcessMetrics(),
     dispatcher: dispatchByPostgres(pool),
     policy: POLICY,
   };

@@ -31,6 +31,7 @@ t.test('an empty environment gives the documented defaults', async (t) => {
     leaseSeconds: 30,
     retentionDays: 30,
     historyDays: 90,
+    metricsRetentionDays: 90,
     dataDir: '.tds',
     queueDriver: 'postgres',
     webhookSecrets: [],

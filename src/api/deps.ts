@@ -11,6 +11,7 @@ import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import type { Inbox } from '../inbox/store.ts';
 import type { Logger } from '../log.ts';
+import type { ProcessMetrics } from '../monitor/prometheus/process-metrics.ts';
 import type { Workflows } from '../workflows/registry.ts';
 
 /** Everything the API needs from outside. The routes see nothing else: no environment, no globals. */
@@ -22,8 +23,12 @@ export type Deps = {
   /** The same pool as `db`, for what runs in many transactions of its own. */
   pool: Pool;
   inbox: Pick<Inbox, 'accept'>;
+  /** Opens a connection of its own and throws when there is none to be had; default: only the pools' are tried. */
+  probe?: () => Promise<unknown>;
   /** What operators can start; the workers run it. Default: nothing. */
   workflows?: Workflows;
+  /** Counts what this process does; default: nothing is counted. */
+  metrics?: ProcessMetrics;
   /** What starts the processes again when they end; default: nothing does. */
   supervisor?: 'systemd' | 'npm start' | 'none';
 };

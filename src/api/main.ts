@@ -4,8 +4,11 @@ import { openDatabase } from '../db/database.ts';
 import { Inbox } from '../inbox/store.ts';
 import { createLogger, exitOnFatalErrors } from '../log.ts';
 import { alertsWithoutWorker } from '../monitor/alerts/stand-in.ts';
+import { PATIENCE_MS } from '../monitor/health.ts';
 import { DatabaseWatch, probeOf } from '../monitor/notify/database-watch.ts';
 import { notifier } from '../monitor/notify/notifier.ts';
+import { statementsOf, zohoCalls } from '../monitor/prometheus/observers.ts';
+import { ProcessMetrics } from '../monitor/prometheus/process-metrics.ts';
 import { startReporting } from '../monitor/sentry/start.ts';
 import { OutageLog } from '../outage-log.ts';
 import { runProcess } from '../shutdown.ts';
@@ -40,12 +43,14 @@ const { env } = process;
 
 // Both pools lose the same server: one line for both.
 const outage = new OutageLog('database', log);
+const metrics = new ProcessMetrics();
 const intake = openDatabase({
   url,
   max: INBOX_CONNECTIONS,
   applicationName: 'tds-core-api inbox',
   statementTimeoutMs: INTAKE_STATEMENT_TIMEOUT_MS,
   queryTimeoutMs: INTAKE_STATEMENT_TIMEOUT_MS + 500,
+  onStatement: statementsOf(metrics, 'inbox'),
   outage,
 });
 const operators = openDatabase({
@@ -53,15 +58,18 @@ const operators = openDatabase({
   max: config.poolSize + config.maxOverflow,
   applicationName: 'tds-core-api',
   statementTimeoutMs: OPERATORS_STATEMENT_TIMEOUT_MS,
+  onStatement: statementsOf(metrics, 'operators'),
   outage,
 });
 const inbox = new Inbox(intake.pool, log);
 const api = await buildApp({
   config,
   log,
+  metrics,
+  probe: probeOf(url, PATIENCE_MS),
   db: operators.db,
   pool: operators.pool,
-  workflows: syncWorkflows(operators.db, config),
+  workflows: syncWorkflows(operators.db, config, zohoCalls(metrics)),
   inbox: config.crashAt === 'before_ack' ? fatal(inbox) : inbox,
   // The launcher of `npm start` holds an IPC channel to its children; systemd sets NOTIFY_SOCKET (Type=notify).
   supervisor: process.connected ? 'npm start' : env.NOTIFY_SOCKET ? 'systemd' : 'none',

@@ -66,7 +66,8 @@ export class WebhookRejections {
   }
 }
 
-function causeOfAnswer({ facts, problem }: FastifyRequest, status: number): RejectionCause | undefined {
+/** Why a delivery was answered like this; undefined unless it was rejected. */
+export function causeOfAnswer({ facts, problem }: FastifyRequest, status: number): RejectionCause | undefined {
   if (status === 401) return (facts as { cause: RejectionCause } | null)?.cause;
   if (status === 413) return 'too_large';
   if (status === 415) return 'wrong_type';

@@ -27,6 +27,8 @@ export type DatabaseOptions = {
   /** We give up on a statement after this long, even when the server has vanished; default 10,000; 0: never. */
   queryTimeoutMs?: number;
   log?: Logger;
+  /** Told how long each statement took, in seconds, answered or not. */
+  onStatement?: (seconds: number) => void;
   /** Told when the server goes away and comes back. Pools of one process share one; default: one of this pool's own. */
   outage?: OutageLog;
 };
@@ -49,7 +51,7 @@ const STATEMENT_GIVEN_UP = 'Query read timeout';
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
   const pool = new pg.Pool(poolConfig(options));
   const outage = options.outage ?? (options.log && new OutageLog('database', options.log));
-  surviveLostConnections(pool, outage);
+  surviveLostConnections(pool, outage, options.onStatement);
   const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   return { db, pool, close: () => closeOnce(db, pool) };
 }
@@ -94,13 +96,17 @@ function sessionSettings({ byIndex = false }: DatabaseOptions): [name: string, v
  * A connection that dies emits 'error' on its client (busy) or on the pool (idle); without listeners either kills the
  * process (node-postgres #2112). The statement itself rejects as well, so telling the outage log is all there is to do.
  */
-function surviveLostConnections(pool: pg.Pool, outage: OutageLog | undefined): void {
+function surviveLostConnections(
+  pool: pg.Pool,
+  outage: OutageLog | undefined,
+  onStatement: DatabaseOptions['onStatement'],
+): void {
   const failed = (error: Error) => outage?.failed(error);
   pool.on('error', failed);
   pool.on('connect', (client) => {
     outage?.recovered();
     client.on('error', failed);
-    watchStatements(client, outage);
+    watchStatements(client, outage, onStatement);
   });
   watchConnecting(pool, failed);
 }
@@ -132,15 +138,21 @@ function raise(error: Error, report: (error: Error) => unknown): never {
  * (node-postgres #3399), yet Kysely returns it to the pool as if healthy. A client that is ending is not taken back.
  * Any other answer, also an error about the statement, proves that the server is there.
  */
-function watchStatements(client: pg.PoolClient, outage: OutageLog | undefined): void {
+function watchStatements(
+  client: pg.PoolClient,
+  outage: OutageLog | undefined,
+  onStatement: DatabaseOptions['onStatement'],
+): void {
   const query = client.query.bind(client) as (...args: unknown[]) => unknown;
   const answered = (error?: Error | null) => {
     if (error?.message === STATEMENT_GIVEN_UP) void (client as unknown as pg.Client).end();
     else if (!error || isAboutStatement(error)) outage?.recovered();
   };
   const watched = (...args: unknown[]) => {
+    const startedAt = performance.now();
     const span = startStatementSpan(args[0]);
     const ended = (error?: Error | null) => {
+      onStatement?.((performance.now() - startedAt) / 1000);
       if (error) span?.fail((error as { code?: string }).code ?? 'UnknownError');
       span?.end();
       answered(error);

@@ -1,8 +1,11 @@
 import type { AlertTables } from './schema/alerts.ts';
+import type { CompletenessTables } from './schema/completeness.ts';
+import type { CounterTables } from './schema/counters.ts';
 import type { FailureTables } from './schema/failures.ts';
 import type { FieldTables } from './schema/fields.ts';
 import type { HistoryTables } from './schema/history.ts';
 import type { InterventionTables } from './schema/interventions.ts';
+import type { MetricsTables } from './schema/metrics.ts';
 import type { MirrorTables } from './schema/mirror.ts';
 import type { MonitorTables } from './schema/monitor.ts';
 import type { PullTables } from './schema/pull.ts';
@@ -12,10 +15,13 @@ import type { WorkflowTables } from './schema/workflows.ts';
 import type { ZohoTables } from './schema/zoho.ts';
 
 export type * from './schema/alerts.ts';
+export type * from './schema/completeness.ts';
+export type * from './schema/counters.ts';
 export type * from './schema/failures.ts';
 export type * from './schema/fields.ts';
 export type * from './schema/history.ts';
 export type * from './schema/interventions.ts';
+export type * from './schema/metrics.ts';
 export type * from './schema/mirror.ts';
 export type * from './schema/monitor.ts';
 export type * from './schema/pull.ts';
@@ -26,10 +32,13 @@ export type * from './schema/zoho.ts';
 
 /** The tables as Kysely sees them. Ids and 64-bit numbers are strings (pg), times are Dates, json stays JSON text. */
 export type Schema = AlertTables &
+  CompletenessTables &
+  CounterTables &
   FailureTables &
   FieldTables &
   HistoryTables &
   InterventionTables &
+  MetricsTables &
   MirrorTables &
   MonitorTables &
   PullTables &

@@ -1,13 +1,15 @@
-export type ErrorTag =
-  | 'ValidationError'
-  | 'ConflictError'
-  | 'RateLimitError'
-  | 'InternalServerError'
-  | 'ServiceUnavailableError'
-  | 'TimeoutError'
-  | 'NetworkError'
-  | 'UnknownError'
-  | 'ProcessCrash';
+export const ERROR_TAGS = [
+  'ValidationError',
+  'ConflictError',
+  'RateLimitError',
+  'InternalServerError',
+  'ServiceUnavailableError',
+  'TimeoutError',
+  'NetworkError',
+  'UnknownError',
+  'ProcessCrash',
+] as const;
+export type ErrorTag = (typeof ERROR_TAGS)[number];
 
 /** What a failure means for its event: `permanent` when another attempt cannot succeed. */
 export type Verdict = { tag: ErrorTag; permanent: boolean };

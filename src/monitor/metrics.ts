@@ -42,7 +42,7 @@ type Processing = {
 };
 
 /** Attempts of the last hour, from the 10-second roll-ups: 360 buckets at most, however busy the hour was. */
-async function processingOfLastHour(db: Database): Promise<Processing> {
+export async function processingOfLastHour(db: Database): Promise<Processing> {
   const { rows } = await sql<{ succeeded: number; failed: number; duration_ms: number }>`
     select coalesce(sum(succeeded), 0)::float8 as succeeded, coalesce(sum(failed), 0)::float8 as failed,
            coalesce(sum(duration_ms), 0)::float8 as duration_ms

@@ -74,9 +74,14 @@ finished as (
     completed_at = case when e.status = 'completed' then statement_timestamp() end,
     suspect = e.suspect, lease = null, outcome = e.outcome, error_tag = e.error_tag, error_message = e.error_message
   from ends e where q.id = any ($3::uuid[]) and q.id = e.id and q.lease = e.lease
-  returning q.id, q.attempt_count, q.outcome, q.error_tag, q.error_message, e.duration_ms, e.log, e.charge),
+  returning q.id, q.attempt_count, q.outcome, q.error_tag, q.error_message, e.duration_ms, e.log, e.charge,
+    -- Where the end sets run_at anew, nothing says any more since when the event had been due.
+    case when e.status in ('completed', 'dead_letter')
+      then greatest(extract(epoch from q.started_at - q.run_at) * 1000, 0) end as waited_ms),
 logged as (
-  insert into tds_sync_logs (queue_id, worker_id, created_at, duration_ms, attempt, status, outcome, error_tag, error_message)
-  select id, $1, statement_timestamp(), duration_ms, attempt_count + 1 - charge, log, outcome, error_tag, error_message
+  insert into tds_sync_logs (queue_id, worker_id, created_at, duration_ms, attempt, status, outcome, error_tag, error_message,
+    waited_ms)
+  select id, $1, statement_timestamp(), duration_ms, attempt_count + 1 - charge, log, outcome, error_tag, error_message,
+    waited_ms
   from finished)
 select count(*)::int as n from finished`;

@@ -53,6 +53,14 @@ export async function purge(pool: Pool, days: number, signal?: AbortSignal): Pro
   return result;
 }
 
+/**
+ * To be called before rows of that age are deleted by another way: what they have been counted for stays in the roll-ups.
+ * The purge of events does it by itself, in the same statement.
+ */
+export async function freezeMetrics(pool: Pool, days: number): Promise<void> {
+  await pool.query(FREEZE, [days]);
+}
+
 /** How many completed events `purge` would delete. */
 export async function countPurgeable(pool: Pool, days: number): Promise<number> {
   const { rows } = await pool.query<{ events: number }>(
@@ -93,9 +101,14 @@ const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const idAt = (time: string) =>
   `rpad(lpad(to_hex((extract(epoch from ${time}) * 1000)::bigint), 12, '0'), 32, '0')::uuid`;
 
+// An hour ahead, so that not every batch writes it.
+const FREEZE = `
+update tds_metrics_state set frozen_until = ${TOO_OLD} + interval '1 hour' where singleton and frozen_until < ${TOO_OLD}`;
+
 // By queued_at: an event is never completed before it was queued. Those that do not go are passed by once.
 const EVENTS = `
-with seen as materialized (
+with frozen as (${FREEZE}),
+seen as materialized (
   select id, queued_at, completed_at from tds_sync_queue
   where queued_at < ${TOO_OLD} and (queued_at, id) > ($3::timestamptz, $4::uuid)
   order by queued_at, id limit $2),
@@ -178,6 +191,9 @@ const LETTER_TOO_OLD = `resolved_at < now() - least($1::int, 30) * interval '1 d
       and not exists (select from tds_sync_queue q where q.id = t.id and q.status <> 'completed')
       and not exists (select from tds_event_edits e where e.original_id = t.id)`;
 
+// Ten-second totals are for the last hours and for the digest; the rest is in the roll-ups.
+const TOTALS_TOO_OLD = `now() - interval '35 days'`;
+
 const VERSION_TOO_OLD = `valid_to < now() - (select days from books_history_days) * interval '1 day'`;
 
 const STEPS: Step[] = [
@@ -194,7 +210,7 @@ const STEPS: Step[] = [
   { text: ended('alerts', 'tds_alerts', 'id', `resolved_at < ${TOO_OLD}`, 'resolved_at') },
   { text: ended('notifications', 'tds_notifications', 'id', `created_at < ${TOO_OLD}`, 'created_at') },
   { text: ended('zoho_totals', 'tds_zoho_totals', 'ctid', `bucket < ${TOO_OLD}`, 'bucket') },
-  { text: ended('totals', 'tds_processing_totals', 'ctid', `bucket < ${TOO_OLD}`, 'bucket') },
+  { text: ended('totals', 'tds_processing_totals', 'ctid', `bucket < ${TOTALS_TOO_OLD}`, 'bucket') },
   { text: ended('workers', 'tds_workers', 'worker_id', `ended_at < now() - interval '1 day'`, 'ended_at') },
   { text: ended('versions', 'books_past_records', 'ctid', VERSION_TOO_OLD, 'valid_to') },
 ];

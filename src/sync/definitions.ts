@@ -5,7 +5,7 @@ import type { Database } from '../db/database.ts';
 import { TaggedError } from '../errors/tagged.ts';
 import { Workflows } from '../workflows/registry.ts';
 import type { CompletedRun, Json, Plan, Run, WorkflowDefinition } from '../workflows/workflow.ts';
-import type { ZohoClient } from '../zoho/client/client.ts';
+import type { ClientOptions, ZohoClient } from '../zoho/client/client.ts';
 import { createClients } from '../zoho/client/clients.ts';
 import { type PullModule, pullModuleNamed, pullModules } from '../zoho/modules/pull-modules.ts';
 import { type Approach, approachOf } from './due.ts';
@@ -78,9 +78,12 @@ export function syncDefinitions(db: Database, clients: ReadonlyMap<string, ZohoC
   return [...forAll, ...forOne];
 }
 
-/** The same as a process registers them: for the organizations that its configuration connects; none without any. */
-export function syncWorkflows(db: Database, config: Config): Workflows {
-  const clients = createClients(db, config);
+/**
+ * The same as a process registers them: for the organizations that its configuration connects; none without any.
+ * @param onCall told of every call of Zoho
+ */
+export function syncWorkflows(db: Database, config: Config, onCall?: ClientOptions['onCall']): Workflows {
+  const clients = createClients(db, config, onCall && { onCall });
   return clients.size === 0 ? new Workflows([], []) : new Workflows(syncDefinitions(db, clients), [...clients.keys()]);
 }
 

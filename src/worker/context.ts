@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import type { Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
+import type { ProcessMetrics } from '../monitor/prometheus/process-metrics.ts';
 import type { OutageLog } from '../outage-log.ts';
 import type { RetryPolicy } from '../queue/backoff.ts';
 import type { Dispatcher } from '../queue/dispatch.ts';
@@ -19,6 +20,7 @@ export type WorkerContext = {
   dispatcher: Dispatcher;
   policy: RetryPolicy;
   log: Logger;
+  metrics: ProcessMetrics;
   /** Tells of a database that is away; shared by everything in the process. */
   outage?: OutageLog | undefined;
   crash(point: CrashPoint): void;

@@ -1,6 +1,7 @@
 /** The process tds-core-worker. */
 import { describeConfig, EXIT_CONFIG, environmentConfig, processConfig, systemdEnvironment } from '../config.ts';
 import { createLogger } from '../log.ts';
+import { zohoCalls } from '../monitor/prometheus/observers.ts';
 import { startReporting } from '../monitor/sentry/start.ts';
 import { type Part, runProcess } from '../shutdown.ts';
 import { syncWorkflows } from '../sync/definitions.ts';
@@ -51,7 +52,10 @@ async function ordinary(): Promise<Part[]> {
     start: () => notifySystemd(systemdEnvironment(), 'READY=1'),
     stop: () => notifySystemd(systemdEnvironment(), 'STOPPING=1'),
   };
-  return [await createWorker({ ...config, databaseUrl: url }, log, (db) => syncWorkflows(db, config)), systemd];
+  const worker = await createWorker({ ...config, databaseUrl: url }, log, (db, metrics) =>
+    syncWorkflows(db, config, zohoCalls(metrics)),
+  );
+  return [worker, systemd];
 }
 
 async function forSuspects(workerId: string): Promise<Part[]> {

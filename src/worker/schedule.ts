@@ -11,12 +11,14 @@ import { queueDigest } from '../monitor/digest/send.ts';
 import { sampleFields } from '../monitor/field-samples.ts';
 import { DeadMansSwitch } from '../monitor/notify/heartbeat.ts';
 import type { NotifyConfig } from '../monitor/notify/outgoing.ts';
+import { checkMetrics, foldMetrics, purgeMetrics } from '../monitor/roll-ups/fold.ts';
 import { reportCauses } from '../monitor/sentry/start.ts';
 import { rollUpFailures } from '../queue/failures.ts';
-import { purge } from '../queue/purge.ts';
+import { freezeMetrics, purge } from '../queue/purge.ts';
 import { advanceRetryRuns } from '../queue/retry-runs/advance.ts';
 import { purgeRetryRuns } from '../queue/retry-runs/purge.ts';
-import { purgePulls } from '../sync/purge.ts';
+import { judgeHoles } from '../sync/holes.ts';
+import { purgeJudged, purgePulls } from '../sync/purge.ts';
 import { purgeWorkflows } from '../workflows/purge.ts';
 import type { Workflows } from '../workflows/registry.ts';
 import { SCHEDULED, startScheduled } from '../workflows/scheduled.ts';
@@ -27,6 +29,8 @@ const ALERTS = '*/15 * * * * *';
 const RETRY_RUNS = '* * * * * *';
 const ROLL_UP = '*/20 * * * * *';
 const FIELDS = '40 * * * * *';
+const HOLES = '*/10 * * * * *';
+const CHECK = '41 2 * * *';
 const PURGE = '17 3 * * *';
 
 export type ScheduleOptions = Pick<
@@ -34,12 +38,15 @@ export type ScheduleOptions = Pick<
   | 'failureRateMinEvents'
   | 'retentionDays'
   | 'historyDays'
+  | 'metricsRetentionDays'
   | 'syncChangedCron'
   | 'reconcileCron'
   | 'alertThresholds'
   | 'digestCron'
   | 'heartbeatUrl'
   | 'defaultOrganization'
+  | 'holeGraceSeconds'
+  | 'zohoWebhooksPerDay'
   | 'sentryDsn'
   | 'nodeEnv'
 > &
@@ -53,14 +60,15 @@ export class Schedule {
   readonly #keepHistory: () => Promise<void>;
 
   constructor({ pool, log }: WorkerContext, db: Database, config: ScheduleOptions, workflows: Workflows) {
-    const { failureRateMinEvents, retentionDays, historyDays, alertThresholds } = config;
+    const { failureRateMinEvents, retentionDays, historyDays, metricsRetentionDays, alertThresholds } = config;
     const { syncChangedCron, reconcileCron, digestCron, defaultOrganization } = config;
     const deadMansSwitch = new DeadMansSwitch(config, log);
     this.#log = log;
     this.#keepHistory = () => setHistoryDays(db, historyDays);
     this.#tasks = [
       this.#task(ALERTS, 'evaluating alerts', async () => {
-        const options = { failureRateMinEvents, alertThresholds, watchedSeconds: process.uptime() };
+        const watched = { watchedSeconds: process.uptime(), webhooksPerDay: config.zohoWebhooksPerDay };
+        const options = { failureRateMinEvents, alertThresholds, ...watched };
         const changes = await evaluateAlerts(db, options);
         announceAlerts(log, changes ?? []);
         await deadMansSwitch.evaluated();
@@ -72,15 +80,28 @@ export class Schedule {
         await rollUpFailures(db);
         await reportCauses(config, { db, pool, log });
       }),
+      this.#task(ROLL_UP, 'adding up metrics', async () => void (await foldMetrics(db))),
+      this.#task(CHECK, 'checking metrics', async () => {
+        const drift = await exclusively(pool, 'check metrics', () => checkMetrics(pool));
+        if (drift) this.#log.warn({ component: 'metrics', drift }, 'roll-ups differ from the tables');
+      }),
       this.#task(FIELDS, 'looking at fields', () => sampleFields(db)),
+      this.#task(HOLES, 'judging holes', async () => {
+        const { signal } = this.#stopped;
+        const { holes } = await judgeHoles(db, config.holeGraceSeconds, signal);
+        if (holes > 0) this.#log.warn({ component: 'holes', holes }, 'changes came without a webhook');
+        await purgeJudged(db, signal);
+      }),
       this.#task(PURGE, 'purging', async () => {
         await this.#keepHistory();
         const { signal } = this.#stopped;
         const purged = await exclusively(pool, 'purge', async () => {
+          await freezeMetrics(pool, retentionDays);
           const workflows = await purgeWorkflows(db, retentionDays, signal);
+          const metrics = await purgeMetrics(db, metricsRetentionDays);
           await purgePulls(db, retentionDays, signal);
           await purgeRetryRuns(pool, retentionDays, signal);
-          return { ...(await purge(pool, retentionDays, signal)), workflows };
+          return { ...(await purge(pool, retentionDays, signal)), workflows, metrics };
         });
         if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');
       }),

@@ -95,10 +95,13 @@ export class Sweep {
   }
 
   async #takeBack(policy: RetryPolicy, leaseSeconds: number): Promise<boolean> {
-    const { pool, log } = this.#options.context;
+    const { pool, log, metrics } = this.#options.context;
     const rescued = await rescue(pool, policy, leaseSeconds);
-    for (const { workerId, events } of rescued)
+    for (const { workerId, events } of rescued) {
       log.warn({ component: 'worker', dead_worker_id: workerId, events }, 'took back the events of a dead worker');
+      metrics.count('tds_lease_takeovers_total', {});
+      metrics.count('tds_lease_takeover_events_total', {}, events);
+    }
     return rescued.length > 0;
   }
 }

@@ -6,6 +6,9 @@ import { mirror } from '../handlers/mirror.ts';
 import { Registry } from '../handlers/registry.ts';
 import type { Logger } from '../log.ts';
 import { notifier } from '../monitor/notify/notifier.ts';
+import { CounterWriter } from '../monitor/prometheus/counter-writer.ts';
+import { statementsOf } from '../monitor/prometheus/observers.ts';
+import { ProcessMetrics } from '../monitor/prometheus/process-metrics.ts';
 import { OutageLog } from '../outage-log.ts';
 import { createDispatcher, dispatchByPostgres } from '../queue/dispatch.ts';
 import { pause } from '../queue/pause.ts';
@@ -40,13 +43,13 @@ const WORKFLOW_STATEMENT_MS = 60_000;
 export async function createWorker(
   config: WorkerConfig,
   log: Logger,
-  defineWorkflows: (db: Database) => Workflows = () => new Workflows([], []),
+  defineWorkflows: (db: Database, metrics: ProcessMetrics) => Workflows = () => new Workflows([], []),
 ): Promise<Part> {
   const { context, queue, close } = await createContext(config, log, randomUUID());
   const dog = createWatchdog(config, context);
   const loop = new Loop(context, { concurrency: config.workerConcurrency });
   const runs = openRuns(config, context);
-  const workflows = defineWorkflows(runs.db);
+  const workflows = defineWorkflows(runs.db, context.metrics);
   const concurrency = config.workflowConcurrency;
   const workflowLoop = new WorkflowLoop(context, { queue, runs, workflows, concurrency });
   const heartbeat = createHeartbeat(config, context, loop, workflowLoop);
@@ -56,6 +59,7 @@ export async function createWorker(
   const sweep = new Sweep({ context, loop, heartbeat, leaseSeconds, suspects, workflows: ofRuns });
   const schedule = new Schedule(context, queue, config, workflows);
   const notifying = notifier(queue, log, config);
+  const counters = new CounterWriter({ db: queue, metrics: context.metrics, service: 'tds-core-worker' });
   return {
     name: 'worker',
     waitsFor: () => `${loop.inFlight} events and ${workflowLoop.inFlight} workflows in hand`,
@@ -69,6 +73,7 @@ export async function createWorker(
       sweep.start();
       await schedule.start();
       notifying.start?.();
+      counters.start();
       const names = context.registry.handlers.map(({ name }) => name);
       log.info({ component: 'worker', worker_id: context.workerId, handlers: names }, 'worker started');
     },
@@ -81,6 +86,7 @@ export async function createWorker(
       await Promise.all([loop.stop(drainMs), workflowLoop.stop(drainMs)]).finally(async () => {
         await sweep.stop();
         await heartbeat.stop();
+        await counters.stop();
         await Promise.all([close(), runs.close()]);
         await dog.stop?.();
       });
@@ -121,6 +127,7 @@ async function createContext(config: WorkerConfig, log: Logger, workerId: string
   const handlers = [mirror, ...(config.handlersDir ? await loadHandlers(config.handlersDir, log) : [])];
   const applicationName = sessionsOf(workerId);
   const outage = new OutageLog('database', log);
+  const metrics = new ProcessMetrics();
   const queue = openDatabase({
     url,
     max: QUEUE_CONNECTIONS,
@@ -129,13 +136,14 @@ async function createContext(config: WorkerConfig, log: Logger, workerId: string
     byIndex: true,
     log,
     outage,
+    onStatement: statementsOf(metrics, 'queue'),
   });
   const forHandlers = openDatabase({
-    ...{ url, applicationName, byIndex: true, log, outage },
+    ...{ url, applicationName, byIndex: true, log, outage, onStatement: statementsOf(metrics, 'handlers') },
     max: Math.max(poolSize + maxOverflow - QUEUE_CONNECTIONS, workerConcurrency + LANES),
   });
   const context: WorkerContext = {
-    ...{ workerId, log, outage, pool: queue.pool, handlerPool: forHandlers.pool },
+    ...{ workerId, log, metrics, outage, pool: queue.pool, handlerPool: forHandlers.pool },
     dispatcher:
       config.queueDriver === 'postgres'
         ? dispatchByPostgres(queue.pool)
@@ -154,9 +162,10 @@ async function createContext(config: WorkerConfig, log: Logger, workerId: string
 }
 
 /** Two connections for each run: one in its activity's transaction, one for what it reads beside it. */
-function openRuns({ databaseUrl, workflowConcurrency }: WorkerConfig, { workerId, log, outage }: WorkerContext) {
+function openRuns({ databaseUrl, workflowConcurrency }: WorkerConfig, context: WorkerContext) {
+  const { workerId, log, outage, metrics } = context;
   return openDatabase({
-    ...{ url: databaseUrl, log, ...(outage && { outage }) },
+    ...{ url: databaseUrl, log, ...(outage && { outage }), onStatement: statementsOf(metrics, 'workflows') },
     max: workflowConcurrency * 2 + 2,
     applicationName: sessionsOf(workerId),
     statementTimeoutMs: WORKFLOW_STATEMENT_MS,

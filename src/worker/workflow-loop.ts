@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../db/database.ts';
+import { countRun, pullProgress } from '../monitor/prometheus/observers.ts';
 import { Wakeup } from '../wakeup.ts';
 import type { RunContext } from '../workflows/active-run.ts';
 import { claimRun } from '../workflows/claim.ts';
@@ -34,14 +35,14 @@ type InHand = { held: HeldRun; controller: AbortController; done: Promise<void> 
 
 /** Claims runs while there are any and slots are free, and breaks off those that were paused or terminated. */
 export class WorkflowLoop {
-  readonly #context: Pick<WorkerContext, 'workerId' | 'log' | 'outage'>;
+  readonly #context: Pick<WorkerContext, 'workerId' | 'log' | 'outage' | 'metrics'>;
   readonly #options: WorkflowLoopOptions;
   readonly #wakeup = new Wakeup();
   readonly #inHand = new Set<InHand>();
   #running: Promise<void> | undefined;
   #stopping = false;
 
-  constructor(context: Pick<WorkerContext, 'workerId' | 'log' | 'outage'>, options: WorkflowLoopOptions) {
+  constructor(context: Pick<WorkerContext, 'workerId' | 'log' | 'outage' | 'metrics'>, options: WorkflowLoopOptions) {
     this.#context = context;
     this.#options = options;
   }
@@ -133,13 +134,17 @@ export class WorkflowLoop {
   /** Contained as a handler is: the watchdog can name it, and what escapes from it fails the run, not the process. */
   async #execute(held: HeldRun, controller: AbortController): Promise<void> {
     const { runs, workflows } = this.#options;
-    const { log } = this.#context;
+    const { log, metrics } = this.#context;
     const definition = workflows.find(held.name);
     if (!definition) return;
-    const context = { ...runs, log, names: workflows.names, stopping: () => this.#stopping };
+    const stopping = () => this.#stopping;
+    const context = { ...runs, log, names: workflows.names, stopping, onProgress: pullProgress(metrics) };
     const work = { handler: `workflow ${held.name}`, events: [{ id: held.id, eventType: held.name }] };
     try {
-      await new Containment().run(work, controller.signal, (signal) => executeRun(context, definition, held, signal));
+      await new Containment().run(work, controller.signal, async (signal) => {
+        const startedAt = performance.now();
+        countRun(metrics, held.name, await executeRun(context, definition, held, signal), startedAt);
+      });
     } catch (error) {
       await failRun(runs.db, held, failureOf(error)).catch(() => {});
       controller.abort(new Stopped('lease_lost'));

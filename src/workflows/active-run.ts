@@ -19,6 +19,8 @@ export type RunContext = {
   names: readonly string[];
   /** Waits between the attempts at an activity, in seconds; default: 1, 2, 4, 8, 16. */
   retrySeconds?: readonly number[];
+  /** Told how far an activity that is done has brought its run. */
+  onProgress?: (before: Progress, now: Progress) => void;
   /** How long a run keeps a worker while others wait, in ms; default 30,000. */
   turnMs?: number;
   /** The worker is stopping: no further activity begins. */
@@ -86,7 +88,7 @@ export class ActiveRun implements Run {
       const startedAt = performance.now();
       try {
         return await inSpan('activity', this.#spanOptions(name, attempt), () =>
-          this.#attempt(name, steps, attempt, startedAt),
+          this.#attempt(name, steps, attempt, { startedAt, before }),
         );
       } catch (error) {
         this.progress = before;
@@ -100,7 +102,7 @@ export class ActiveRun implements Run {
     name: string,
     { fetch, write }: Activity<Fetched, Output>,
     attempt: number,
-    startedAt: number,
+    { startedAt, before }: { startedAt: number; before: Progress },
   ): Promise<Output> {
     this.#mayGoOn();
     const { db, pool, names } = this.#context;
@@ -114,6 +116,7 @@ export class ActiveRun implements Run {
     const fetched = await fetch(attempt);
     this.signal.throwIfAborted();
     const output = await completeActivity(pool, this.#held, { name, write, progress: () => this.progress }, fetched);
+    this.#context.onProgress?.(before, this.progress);
     this.log.info({ attempt, duration_ms: elapsed(startedAt), ...this.progress }, 'activity completed');
     return output;
   }

@@ -4,6 +4,7 @@ import { sql } from 'kysely';
 import { type Api, buildApp } from '../../src/api/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { Inbox } from '../../src/inbox/store.ts';
+import { ProcessMetrics } from '../../src/monitor/prometheus/process-metrics.ts';
 import type { Workflows } from '../../src/workflows/registry.ts';
 import { silentLog, type TestDatabase, testDatabase } from '../helper.ts';
 
@@ -25,10 +26,21 @@ export async function apiOn(
   { db, pool }: Pick<TestDatabase, 'db' | 'pool'>,
   overrides: Partial<Config> = {},
   workflows?: Workflows,
+  probe?: () => Promise<unknown>,
 ): Promise<{ api: Api; config: Config }> {
   const config = { ...loadConfig({ NODE_ENV: 'test' }), ...overrides };
   const inbox = new Inbox(pool, silentLog, { timeoutMs: 500 });
-  const api = await buildApp({ config, log: silentLog, db, pool, inbox, ...(workflows && { workflows }) });
+  const metrics = new ProcessMetrics();
+  const api = await buildApp({
+    config,
+    log: silentLog,
+    metrics,
+    db,
+    pool,
+    inbox,
+    ...(workflows && { workflows }),
+    ...(probe && { probe }),
+  });
   await api.ready();
   t.teardown(() => api.close());
   return { api, config };

@@ -65,6 +65,7 @@ async function isAGoodOutage(t: Test, api: Api): Promise<void> {
   }
   t.equal((await api.inject('/livez')).statusCode, 200, 'it is alive');
   t.equal((await api.inject('/health')).statusCode, 200, 'it is healthy');
+  t.match((await api.inject('/metrics')).body, /^tds_database_up 0$/m, 'Prometheus is told');
   const readiness = await api.inject('/readyz?verbose');
   t.equal(readiness.statusCode, 503, 'it is not ready');
   const [first, ...others] = readiness.json().dependencies;
@@ -74,7 +75,7 @@ async function isAGoodOutage(t: Test, api: Api): Promise<void> {
 
 const DELIVERY = { invoice: { invoice_id: '1', last_modified_time: '2026-01-01T00:00:00Z' } };
 const ID = '00000000-0000-4000-8000-000000000001';
-const WITHOUT_DATABASE = new Set(['/health', '/livez', '/readyz', '/dashboard/whoami']);
+const WITHOUT_DATABASE = new Set(['/health', '/livez', '/readyz', '/metrics', '/dashboard/whoami']);
 
 type Operation = {
   parameters?: { in: string; name: string; required?: boolean; schema: JsonSchema }[];

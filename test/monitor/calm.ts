@@ -27,11 +27,16 @@ export const CALM: Facts = {
   paused: 0,
   rejectedSinceAccepted: 0,
   driftingFields: 0,
+  metricsDrift: 0,
   workflowsWithoutProgress: 0,
   failedForGood: [],
   failedForNow: [],
   withheldDeletions: 0,
   differingModules: 0,
+  holes: [],
+  silentModules: [],
+  unannouncedModules: [],
+  webhookLimitPercent: [],
 };
 
 /** The rules that fire once their conditions have held for as long as they ask. */

@@ -8,7 +8,7 @@ import { silentLog, testDatabase } from '../helper.ts';
 t.test('a worker that starts tells the database how long history is kept', async (t) => {
   const { db, pool } = await testDatabase(t);
   const context = { pool, log: silentLog } as WorkerContext;
-  const days = { failureRateMinEvents: 20, retentionDays: 30, historyDays: 7 };
+  const days = { failureRateMinEvents: 20, retentionDays: 30, historyDays: 7, metricsRetentionDays: 90 };
   const silent = { ...loadConfig({}), syncChangedCron: null, reconcileCron: null, digestCron: undefined };
   const schedule = new Schedule(context, db, { ...silent, ...days }, new Workflows([]));
   await schedule.start();

@@ -4,6 +4,7 @@ import { sql } from 'kysely';
 import { Type } from 'typebox';
 import type { Database } from '../../src/db/database.ts';
 import type { Logger } from '../../src/log.ts';
+import { ProcessMetrics } from '../../src/monitor/prometheus/process-metrics.ts';
 import { WorkflowLoop } from '../../src/worker/workflow-loop.ts';
 import { Workflows } from '../../src/workflows/registry.ts';
 import { startRun } from '../../src/workflows/start.ts';
@@ -64,7 +65,7 @@ export async function testWorker(
   const workerId = randomUUID();
   await register(db, workerId);
   const loop = new WorkflowLoop(
-    { workerId, log },
+    { workerId, log, metrics: new ProcessMetrics() },
     {
       queue: db,
       runs: { db, pool, retrySeconds: [0, 0, 0, 0, 0], turnMs },

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import t from 'tap';
+import { ProcessMetrics } from '../../src/monitor/prometheus/process-metrics.ts';
 import { WorkflowLoop } from '../../src/worker/workflow-loop.ts';
 import { readWorkflow } from '../../src/workflows/inspect.ts';
 import { Workflows } from '../../src/workflows/registry.ts';
@@ -88,7 +89,7 @@ t.test('a worker that lost its leases breaks its runs off and writes nothing mor
 
 t.test('a worker without workflows asks for none', async (t) => {
   const loop = new WorkflowLoop(
-    { workerId: '00000000-0000-4000-8000-000000000001', log: silentLog },
+    { workerId: '00000000-0000-4000-8000-000000000001', log: silentLog, metrics: new ProcessMetrics() },
     { queue: db, runs: { db, pool }, workflows: new Workflows([]), concurrency: 2 },
   );
   loop.start();

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { Config, Operator } from '../../config.ts';
+import { verifyToken } from '../../inbox/signature.ts';
 import { type Actor, recordAudit } from '../../monitor/audit.ts';
 import { isOutsideBasePath, wrongBasePath } from '../base-path.ts';
 import type { Api, Deps } from '../deps.ts';
@@ -19,6 +20,7 @@ declare module 'fastify' {
 
 const RANK = { viewer: 1, operator: 2, admin: 3 };
 const LOCAL: Caller = { name: 'local', role: 'admin' };
+const SCRAPER: Caller = { name: 'metrics', role: 'viewer' };
 
 /** Checks, before a body is read, that the caller may use the route (its `config.role`). 401, 403, 429 or go on. */
 export function authorize(api: Api, deps: Deps): void {
@@ -57,6 +59,7 @@ export function actorOf(request: FastifyRequest): Actor {
 }
 
 function identify(request: FastifyRequest, config: Config, guesses: GuessLimiter): Caller {
+  if (isScraper(request, config)) return SCRAPER;
   if (config.operators.length === 0) {
     refuseForeignCaller(request, config.host, 'OPERATOR_TOKENS');
     return LOCAL;
@@ -70,6 +73,12 @@ function identify(request: FastifyRequest, config: Config, guesses: GuessLimiter
   if (operator) return operator;
   guesses.count(address);
   throw unauthorized();
+}
+
+/** Prometheus, which may read this one route and nothing else. */
+function isScraper(request: FastifyRequest, { metricsToken }: Config): boolean {
+  if (!request.routeOptions.config.scrape || metricsToken.length === 0) return false;
+  return verifyToken(bearerToken(request), metricsToken) >= 0;
 }
 
 /** Somebody who carries no token at all has perhaps only left out BASE_PATH: a token would not help. */

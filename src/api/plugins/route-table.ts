@@ -9,6 +9,8 @@ declare module 'fastify' {
     role?: RouteRole;
     /** What the route does, as the audit log calls it. Every route that changes something has one. */
     action?: string;
+    /** METRICS_TOKEN is enough. */
+    scrape?: true;
   }
 }
 

@@ -30,6 +30,7 @@ export type InboxEvents = {
   entity_id: Optional<string>;
   event_type: string;
   quarantine_reason: Optional<string>;
+  came_by: Optional<'pull' | 'operator'>;
 };
 
 export type InboxPayloads = {
@@ -137,6 +138,7 @@ export type SyncLogs = {
   outcome: Optional<string>;
   error_tag: Optional<string>;
   error_message: Optional<string>;
+  waited_ms: Optional<number>;
 };
 
 export type DeadLetterQueue = {

@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../../db/database.ts';
 import { oldestPendingAgeSeconds } from '../../queue/inspect.ts';
 import { driftingFields } from '../field-drift.ts';
+import { readCompletenessFacts } from './completeness-facts.ts';
 import { readPullFacts } from './pull-facts.ts';
 import { type Facts, type Labelled, RULES } from './rules.ts';
 import { readWorkflowFacts } from './workflow-facts.ts';
@@ -16,6 +17,8 @@ export type FactsOptions = {
   watchedSeconds: number;
   /** The API's release; whoever does not give it cannot say whether a worker is of another. */
   release?: string;
+  /** The plan's daily limit of webhooks (ZOHO_WEBHOOKS_PER_DAY). */
+  webhooksPerDay?: number | undefined;
   /** For tests; default: the database's clock. */
   now?: Date;
 };
@@ -43,6 +46,7 @@ export async function readFacts(db: Database, options: FactsOptions): Promise<Fa
   return {
     ...{ ...q, ...r, ...l, ...z, ...(await letterFacts(db)), oldestPending, lastingBacklog: q.pending },
     ...{ ...(await deliveryFacts(db, at)), ...(await readWorkflowFacts(db, at)), ...(await readPullFacts(db)) },
+    ...(await readCompletenessFacts(db, at, options.webhooksPerDay)),
   };
 }
 
@@ -151,14 +155,15 @@ const zohoFacts = (at: At): Some<'zohoFailurePercent' | 'zohoFailuresInARow' | '
     (select coalesce(max(failures), 0)::float8 from tds_zoho_quota) as "zohoFailuresInARow"
   from recent`;
 
-async function deliveryFacts(db: Database, at: At): Promise<Pick<Facts, 'rejectedSinceAccepted' | 'driftingFields'>> {
-  const { rows } = await sql<Pick<Facts, 'rejectedSinceAccepted' | 'driftingFields'>>`
+type DeliveryFacts = Pick<Facts, 'rejectedSinceAccepted' | 'driftingFields' | 'metricsDrift'>;
+
+async function deliveryFacts(db: Database, at: At): Promise<DeliveryFacts> {
+  const { rows } = await sql<DeliveryFacts>`
     select (select rejected_since_accepted::float8 from tds_webhook_intake where last_accepted_at is not null)
         as "rejectedSinceAccepted",
-      (select count(*)::float8 from (${driftingFields(sql`${at} - interval '24 hours'`)}) f) as "driftingFields"`.execute(
-    db,
-  );
-  return rows[0] ?? { rejectedSinceAccepted: null, driftingFields: null };
+      (select count(*)::float8 from (${driftingFields(sql`${at} - interval '24 hours'`)}) f) as "driftingFields",
+      (select drift::float8 from tds_metrics_state) as "metricsDrift"`.execute(db);
+  return rows[0] ?? { rejectedSinceAccepted: null, driftingFields: null, metricsDrift: null };
 }
 
 const REJECTED = ['ValidationError', 'ConflictError'];

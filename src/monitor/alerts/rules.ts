@@ -1,8 +1,10 @@
 /** The one table of rules. A new rule is one entry in a file of rules/, one fact, and one section of docs/runbook.md. */
 import type { Labels } from '../../db/schema.ts';
 import type { Facts, Rule } from './rule.ts';
+import { COMPLETENESS_RULES } from './rules/completeness.ts';
 import { DELIVERY_RULES } from './rules/deliveries.ts';
 import { FAILURE_RULES } from './rules/failures.ts';
+import { METRICS_RULES } from './rules/metrics.ts';
 import { QUEUE_RULES } from './rules/queue.ts';
 import { SERVICE_RULES } from './rules/services.ts';
 import { WORKFLOW_RULES } from './rules/workflows.ts';
@@ -18,6 +20,8 @@ export const RULES: readonly Rule[] = [
   ...ZOHO_RULES,
   ...DELIVERY_RULES,
   ...WORKFLOW_RULES,
+  ...COMPLETENESS_RULES,
+  ...METRICS_RULES,
 ];
 
 /** The one that is judged without the database, by the process that misses it; see database-watch.ts. */
