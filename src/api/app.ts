@@ -1,5 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import { Health } from '../monitor/health.ts';
 import { RejectionCounter } from '../monitor/rejections.ts';
 import { localUrl } from './base-path.ts';
 import { limitBodies } from './body-budget.ts';
@@ -35,6 +36,7 @@ import { eventRoutes } from './routes/dashboard-events.ts';
 import { exportRoutes } from './routes/dashboard-export.ts';
 import { fieldDriftRoutes } from './routes/dashboard-field-drift.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
+import { healthDetailRoutes } from './routes/dashboard-health.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
 import { queueRoutes } from './routes/dashboard-queue.ts';
 import { rejectionRoutes } from './routes/dashboard-rejections.ts';
@@ -73,7 +75,9 @@ export async function buildApp(deps: Deps): Promise<Api> {
   answerProblems(api, log, allowedMethods);
   await describeApi(api, config.basePath);
 
-  healthRoutes(api, deps);
+  const health = new Health(deps);
+  healthRoutes(api, deps, health);
+  healthDetailRoutes(api, deps, health);
   const rejections = new RejectionCounter(deps.db);
   api.addHook('onClose', () => rejections.write().catch(() => {}));
   await webhookRoutes(api, deps, rejections);
