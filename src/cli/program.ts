@@ -11,6 +11,7 @@ import { installationCommands } from './commands/installation.ts';
 import { operatorCommands } from './commands/operators.ts';
 import { queueCommands } from './commands/queue.ts';
 import { statusCommand } from './commands/status.ts';
+import { syncCommands } from './commands/sync.ts';
 import { completionCommand } from './completion.ts';
 import { openTransport } from './open.ts';
 import { print } from './output.ts';
@@ -30,6 +31,7 @@ export const COMMANDS: Command[] = [
   ...dlqCommands,
   ...dlqDeedCommands,
   ...queueCommands,
+  ...syncCommands,
   ...operatorCommands,
   exportCommand,
   ...installationCommands,
@@ -40,6 +42,7 @@ const SUMMARIES: Record<string, string> = {
   events: 'Events: list, show, replay, take out of the queue',
   dlq: 'Dead letters: list, by cause, retry, edit, discard',
   queue: 'The queue as a whole: counts, pause, purge, rebuild',
+  sync: 'How the mirror is kept in step: health, events, errors, course',
   alerts: 'Alerts: list, acknowledge',
   workers: 'Worker processes',
   workflow: 'Workflows: list, start, pause, retry',
