@@ -1,5 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import { Health } from '../monitor/health.ts';
 import { RejectionCounter } from '../monitor/rejections.ts';
 import { localUrl } from './base-path.ts';
 import { limitBodies } from './body-budget.ts';
@@ -22,6 +23,7 @@ import { activityRoutes } from './routes/dashboard-activity.ts';
 import { alertRoutes } from './routes/dashboard-alerts.ts';
 import { auditRoutes } from './routes/dashboard-audit.ts';
 import { changeRoutes } from './routes/dashboard-changes.ts';
+import { completenessRoutes } from './routes/dashboard-completeness.ts';
 import { deadLetterDiscardRoutes } from './routes/dashboard-dead-letter-discard.ts';
 import { deadLetterEditRoutes } from './routes/dashboard-dead-letter-edit.ts';
 import { deadLetterGroupRoutes } from './routes/dashboard-dead-letter-groups.ts';
@@ -33,6 +35,7 @@ import { eventRoutes } from './routes/dashboard-events.ts';
 import { exportRoutes } from './routes/dashboard-export.ts';
 import { fieldDriftRoutes } from './routes/dashboard-field-drift.ts';
 import { findEventRoutes } from './routes/dashboard-find-events.ts';
+import { healthDetailRoutes } from './routes/dashboard-health.ts';
 import { metricsRoutes } from './routes/dashboard-metrics.ts';
 import { queueRoutes } from './routes/dashboard-queue.ts';
 import { rejectionRoutes } from './routes/dashboard-rejections.ts';
@@ -69,7 +72,9 @@ export async function buildApp(deps: Deps): Promise<Api> {
   answerProblems(api, log, allowedMethods);
   await describeApi(api, config.basePath);
 
-  healthRoutes(api, deps);
+  const health = new Health(deps);
+  healthRoutes(api, deps, health);
+  healthDetailRoutes(api, deps, health);
   const rejections = new RejectionCounter(deps.db);
   api.addHook('onClose', () => rejections.write().catch(() => {}));
   await webhookRoutes(api, deps, rejections);
@@ -88,6 +93,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   workflowRoutes(api, deps);
   workflowDeedRoutes(api, deps);
   changeRoutes(api, deps);
+  completenessRoutes(api, deps);
   errorRoutes(api, deps);
   syncRoutes(api, deps);
   storyRoutes(api, deps);

@@ -23,6 +23,8 @@ export type Deps = {
   /** The same pool as `db`, for what runs in many transactions of its own. */
   pool: Pool;
   inbox: Pick<Inbox, 'accept'>;
+  /** Opens a connection of its own and throws when there is none to be had; default: only the pools' are tried. */
+  probe?: () => Promise<unknown>;
   /** What operators can start; the workers run it. Default: nothing. */
   workflows?: Workflows;
   /** Counts what this process does; default: nothing is counted. */

@@ -4,6 +4,7 @@ import { openDatabase } from '../db/database.ts';
 import { Inbox } from '../inbox/store.ts';
 import { createLogger, exitOnFatalErrors } from '../log.ts';
 import { alertsWithoutWorker } from '../monitor/alerts/stand-in.ts';
+import { PATIENCE_MS } from '../monitor/health.ts';
 import { DatabaseWatch, probeOf } from '../monitor/notify/database-watch.ts';
 import { notifier } from '../monitor/notify/notifier.ts';
 import { statementsOf, zohoCalls } from '../monitor/prometheus/observers.ts';
@@ -65,6 +66,7 @@ const api = await buildApp({
   config,
   log,
   metrics,
+  probe: probeOf(url, PATIENCE_MS),
   db: operators.db,
   pool: operators.pool,
   workflows: syncWorkflows(operators.db, config, zohoCalls(metrics)),

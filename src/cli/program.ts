@@ -2,6 +2,7 @@ import { Command as Commander, CommanderError, Option } from 'commander';
 import { VERSION } from '../version.ts';
 import { type Command, type Context, type Format, type Io, type Options, UsageError } from './command.ts';
 import { checkCommand } from './commands/check.ts';
+import { completenessCommand } from './commands/completeness.ts';
 import { dlqCommands } from './commands/dlq.ts';
 import { dlqDeedCommands } from './commands/dlq-deeds.ts';
 import { doctorCommand } from './commands/doctor.ts';
@@ -12,6 +13,7 @@ import { operatorCommands } from './commands/operators.ts';
 import { queueCommands } from './commands/queue.ts';
 import { statusCommand } from './commands/status.ts';
 import { syncCommands } from './commands/sync.ts';
+import { zohoCommands } from './commands/zoho.ts';
 import { completionCommand } from './completion.ts';
 import { openTransport } from './open.ts';
 import { print } from './output.ts';
@@ -27,6 +29,7 @@ export const COMMANDS: Command[] = [
   statusCommand,
   checkCommand,
   doctorCommand,
+  completenessCommand,
   ...eventCommands,
   ...dlqCommands,
   ...dlqDeedCommands,
@@ -34,19 +37,22 @@ export const COMMANDS: Command[] = [
   ...syncCommands,
   ...operatorCommands,
   exportCommand,
+  ...zohoCommands,
   ...installationCommands,
   completionCommand(() => COMMANDS),
 ];
 
 const SUMMARIES: Record<string, string> = {
-  events: 'Events: list, show, replay, take out of the queue',
+  events: 'Events: list, show, why, replay, take out of the queue',
   dlq: 'Dead letters: list, by cause, retry, edit, discard',
   queue: 'The queue as a whole: counts, pause, purge, rebuild',
   sync: 'How the mirror is kept in step: health, events, errors, course',
-  alerts: 'Alerts: list, acknowledge',
+  alerts: 'Alerts: list, acknowledge, test',
   workers: 'Worker processes',
-  workflow: 'Workflows: list, start, pause, retry',
+  workflow: 'Workflows: list, start, pause, retry, approve',
   audit: 'What operators did',
+  zoho: 'Zoho Books itself: connect, check, quota, signatures',
+  views: 'The typed views of the mirror',
   migrate: 'The tables of the database',
   config: 'Settings',
 };

@@ -69,6 +69,7 @@ export const SETTINGS = {
   zohoInventoryApiUrl: optional('ZOHO_INVENTORY_API_URL', value.zohoUrl),
   zohoCallsPerMinute: setting('ZOHO_CALLS_PER_MINUTE', value.integer(1, 1_000_000), 100),
   zohoCallsInFlight: setting('ZOHO_CALLS_IN_FLIGHT', value.integer(1, 1000), 5),
+  zohoWebhooksPerDay: optional('ZOHO_WEBHOOKS_PER_DAY', value.integer(1, 10_000_000)),
   holeGraceSeconds: setting('HOLE_GRACE_SECONDS', value.seconds(0, 604_800), 3600),
 
   operators: setting('OPERATOR_TOKENS', value.operators, [], SECRET),

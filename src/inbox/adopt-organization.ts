@@ -47,6 +47,8 @@ export async function adoptOrganization(
     adopted.merged += keys.filter((key) => key.taken).length;
     adopted.records += keys.filter((key) => !key.taken).length;
   }
+  await sql`update tds_change_totals set organization_id = ${organizationId}
+    where organization_id = ${UNNAMED_ORGANIZATION}`.execute(db);
   return { ...adopted, left: (await countUnnamed(db, organizationId)).events };
 }
 

@@ -1,7 +1,8 @@
 import type { Pool } from 'pg';
 
 /**
- * Sums up the change rows of the live counts and of finished 10-second buckets, so that reading them stays cheap.
+ * Sums up the change rows of the live counts, of finished 10-second buckets and of the hours of modules, so that reading
+ * them stays cheap.
  * Each is one statement, so every snapshot sees either the rows or their sum.
  */
 export async function compactCounts(pool: Pool): Promise<void> {
@@ -31,6 +32,7 @@ export async function compactCounts(pool: Pool): Promise<void> {
         sum(duration_ms)
       from changes group by bucket`,
   });
+  await pool.query({ name: 'compact changes', text: COMPACT_CHANGES });
   await pool.query({
     name: 'compact attempts',
     text: `
@@ -43,3 +45,18 @@ export async function compactCounts(pool: Pool): Promise<void> {
       from changes group by status, error_tag, le_ms`,
   });
 }
+
+// -infinity: what purge has put there; the two latest hours: what is counted at the moment.
+const COMPACT_CHANGES = `
+  with several as (
+    select organization_id, module, bucket from tds_change_totals
+    where bucket > now() - interval '2 hours' or bucket = '-infinity' group by 1, 2, 3 having count(*) > 1),
+  changes as (
+    delete from tds_change_totals where ctid = any (array(
+      select t.ctid from tds_change_totals t join several using (organization_id, module, bucket)
+      limit 10000 for update of t skip locked))
+    returning *)
+  insert into tds_change_totals (organization_id, module, bucket, webhooks, pulled, first_webhook_version, last_webhook_at, last_change_at)
+  select organization_id, module, bucket, sum(webhooks), sum(pulled), min(first_webhook_version), max(last_webhook_at),
+    max(last_change_at)
+  from changes group by 1, 2, 3`;

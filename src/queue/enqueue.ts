@@ -117,6 +117,7 @@ function parameters(events: Enqueued[]): unknown[] {
 
 // on conflict, whichever: dedupe_key means a repeat, event_id an earlier try of ours whose answer was lost.
 // version: a body dated in the future must not win against everything that comes later, so it counts as of now.
+// counted: last, so that its table is locked after those of the queue, as tds_rebuild_changes does.
 // order by n: `arrival` comes from a sequence, and the input is in order of arrival.
 // pg_notify wakes idle workers, once per statement and on commit.
 const ENQUEUE = `
@@ -147,5 +148,12 @@ queued as (
   select event_id, entity_key, coalesce(priority, 1), record_length, versioned, organization_id, event_type, entity_id,
     case when reason is null then 'pending' else 'dead_letter' end,
     case when reason is not null then 'ValidationError' end, reason
-  from input join fresh using (event_id) order by n)
+  from input join fresh using (event_id) order by n),
+counted as (
+  insert into tds_change_totals (organization_id, module, bucket, webhooks, pulled, first_webhook_version, last_webhook_at, last_change_at)
+  select organization_id, module, date_trunc('hour', at, 'UTC'), count(*) filter (where source = 'webhook'),
+    count(*) filter (where source = 'pull'), min(version) filter (where source = 'webhook' and versioned),
+    max(at) filter (where source = 'webhook'), max(least(coalesce(version, at), at))
+  from (select *, coalesce(received_at, now()) as at from input) i join fresh using (event_id)
+  where reason is null and module is not null and source in ('webhook', 'pull') group by 1, 2, 3)
 select event_id, case when row_number() over () = 1 then pg_notify('tds_queue', '') end from fresh`;

@@ -109,14 +109,20 @@ async function finishPull(run: Run<unknown>, payload: PullPayload, done: readonl
       const { id: runId, organizationId } = run;
       for (const { module, begun, scan } of done) {
         if (!movesMark(scan) || (await leavesGap(run, payload, module, begun))) continue;
-        const scannedPages = scan.strategy === 'full-scan' ? scan.pages : null;
-        const startedAt = begun.started_at;
-        await advanceMark(trx, { organizationId, module: module.name, runId, startedAt, scannedPages });
+        const [scannedPages, scannedRecords] =
+          scan.strategy === 'full-scan' ? [scan.pages, liveIn(scan)] : [null, null];
+        const mark = { organizationId, module: module.name, runId, startedAt: begun.started_at };
+        await advanceMark(trx, { ...mark, scannedPages, scannedRecords });
       }
       await forgetPages(trx, runId);
       return null;
     },
   });
+}
+
+/** Records that the list has shown and Zoho, where it was asked for one, has not said to be gone. */
+export function liveIn({ seen, gone }: Scan): number {
+  return seen - gone;
 }
 
 /** A row that was not seen may never be shown again by a filter; one that cannot be used never will be of use. */

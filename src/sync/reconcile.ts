@@ -87,7 +87,8 @@ async function conclude(run: Run<unknown>, done: readonly Done[]): Promise<Json>
     async write(trx) {
       for (const { module, startedAt, scan } of done) {
         const mark = { organizationId: run.organizationId, module: module.name, runId: run.id, startedAt };
-        if (movesMark(scan)) await advanceMark(trx, { ...mark, scannedPages: scan.pages });
+        const scannedRecords = verdicts[module.name]?.records ?? null;
+        if (movesMark(scan)) await advanceMark(trx, { ...mark, scannedPages: scan.pages, scannedRecords });
       }
       await forgetPages(trx, run.id);
       return null;

@@ -17,7 +17,8 @@ import { rollUpFailures } from '../queue/failures.ts';
 import { freezeMetrics, purge } from '../queue/purge.ts';
 import { advanceRetryRuns } from '../queue/retry-runs/advance.ts';
 import { purgeRetryRuns } from '../queue/retry-runs/purge.ts';
-import { purgePulls } from '../sync/purge.ts';
+import { judgeHoles } from '../sync/holes.ts';
+import { purgeJudged, purgePulls } from '../sync/purge.ts';
 import { purgeWorkflows } from '../workflows/purge.ts';
 import type { Workflows } from '../workflows/registry.ts';
 import { SCHEDULED, startScheduled } from '../workflows/scheduled.ts';
@@ -28,6 +29,7 @@ const ALERTS = '*/15 * * * * *';
 const RETRY_RUNS = '* * * * * *';
 const ROLL_UP = '*/20 * * * * *';
 const FIELDS = '40 * * * * *';
+const HOLES = '*/10 * * * * *';
 const CHECK = '41 2 * * *';
 const PURGE = '17 3 * * *';
 
@@ -43,6 +45,8 @@ export type ScheduleOptions = Pick<
   | 'digestCron'
   | 'heartbeatUrl'
   | 'defaultOrganization'
+  | 'holeGraceSeconds'
+  | 'zohoWebhooksPerDay'
   | 'sentryDsn'
   | 'nodeEnv'
 > &
@@ -63,7 +67,8 @@ export class Schedule {
     this.#keepHistory = () => setHistoryDays(db, historyDays);
     this.#tasks = [
       this.#task(ALERTS, 'evaluating alerts', async () => {
-        const options = { failureRateMinEvents, alertThresholds, watchedSeconds: process.uptime() };
+        const watched = { watchedSeconds: process.uptime(), webhooksPerDay: config.zohoWebhooksPerDay };
+        const options = { failureRateMinEvents, alertThresholds, ...watched };
         const changes = await evaluateAlerts(db, options);
         announceAlerts(log, changes ?? []);
         await deadMansSwitch.evaluated();
@@ -81,6 +86,12 @@ export class Schedule {
         if (drift) this.#log.warn({ component: 'metrics', drift }, 'roll-ups differ from the tables');
       }),
       this.#task(FIELDS, 'looking at fields', () => sampleFields(db)),
+      this.#task(HOLES, 'judging holes', async () => {
+        const { signal } = this.#stopped;
+        const { holes } = await judgeHoles(db, config.holeGraceSeconds, signal);
+        if (holes > 0) this.#log.warn({ component: 'holes', holes }, 'changes came without a webhook');
+        await purgeJudged(db, signal);
+      }),
       this.#task(PURGE, 'purging', async () => {
         await this.#keepHistory();
         const { signal } = this.#stopped;

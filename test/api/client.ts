@@ -26,11 +26,21 @@ export async function apiOn(
   { db, pool }: Pick<TestDatabase, 'db' | 'pool'>,
   overrides: Partial<Config> = {},
   workflows?: Workflows,
+  probe?: () => Promise<unknown>,
 ): Promise<{ api: Api; config: Config }> {
   const config = { ...loadConfig({ NODE_ENV: 'test' }), ...overrides };
   const inbox = new Inbox(pool, silentLog, { timeoutMs: 500 });
   const metrics = new ProcessMetrics();
-  const api = await buildApp({ config, log: silentLog, metrics, db, pool, inbox, ...(workflows && { workflows }) });
+  const api = await buildApp({
+    config,
+    log: silentLog,
+    metrics,
+    db,
+    pool,
+    inbox,
+    ...(workflows && { workflows }),
+    ...(probe && { probe }),
+  });
   await api.ready();
   t.teardown(() => api.close());
   return { api, config };

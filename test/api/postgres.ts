@@ -72,6 +72,21 @@ export class OwnPostgres {
     this.#server?.kill('SIGCONT');
   }
 
+  /** The server and every session of it: on a disk that hangs none of them answers. */
+  freezeAll(): void {
+    for (const pid of this.#processes()) process.kill(pid, 'SIGSTOP');
+  }
+
+  thawAll(): void {
+    for (const pid of this.#processes()) process.kill(pid, 'SIGCONT');
+  }
+
+  #processes(): number[] {
+    const { pid } = this.#server as ChildProcess & { pid: number };
+    const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return [pid, ...children.split(' ').filter(Boolean).map(Number)];
+  }
+
   /** Takes the socket's file away, as a careless clean-up of /run does; the server stays. */
   unlinkSocket(): void {
     fs.rmSync(path.join(this.#home.socketDir, `.s.PGSQL.${this.#port}`));

@@ -8,6 +8,7 @@ import { pause, resume } from '../../src/queue/pause.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { testDatabase } from '../helper.ts';
 import { arrive, Claimer, RELEASED, registerWorker } from '../queue/engine.ts';
+import { completenessConditions, WEBHOOKS_PER_DAY } from './completeness-conditions.ts';
 import type { Condition } from './condition.ts';
 import { deliveryConditions } from './delivery-conditions.ts';
 import { workflowConditions } from './workflow-conditions.ts';
@@ -172,6 +173,7 @@ const CONDITIONS: Record<string, Condition> = {
   },
   ...deliveryConditions(database),
   ...workflowConditions(t, database),
+  ...completenessConditions(database),
 };
 
 t.test('there is a condition for every rule', async (t) => {
@@ -181,7 +183,7 @@ t.test('there is a condition for every rule', async (t) => {
 t.beforeEach(async () => {
   await run(`truncate tds_alerts, tds_alert_pending, tds_outbox, tds_sync_queue, tds_processing_totals, tds_sync_logs,
     tds_workers, tds_zoho_totals, tds_zoho_calls, tds_zoho_quota, tds_inbox_events, tds_inbox_payloads, books_records, tds_fields, tds_field_samples,
-    tds_webhook_rejections, tds_workflows, tds_pull_verdicts, tds_withheld_deletions cascade`);
+    tds_webhook_rejections, tds_workflows, tds_pull_verdicts, tds_withheld_deletions, tds_pulled_changes, tds_pull_marks, tds_holes, tds_change_totals, tds_zoho_rules cascade`);
   await run('update tds_metrics_state set drift = null');
   await run('update tds_webhook_intake set last_accepted_at = null, rejected_since_accepted = 0');
   await registerWorker(pool);
@@ -234,7 +236,13 @@ t.test('a pause is told once, and nothing that it explains', async (t) => {
 });
 
 function evaluate() {
-  return evaluateAlerts(db, { failureRateMinEvents: 20, watchedSeconds: 3600, release: '1.0.0', now: at() });
+  return evaluateAlerts(db, {
+    failureRateMinEvents: 20,
+    watchedSeconds: 3600,
+    release: '1.0.0',
+    webhooksPerDay: WEBHOOKS_PER_DAY,
+    now: at(),
+  });
 }
 
 /** Time goes by, and what the facts look back on goes with it. */

@@ -33,6 +33,10 @@ export const CALM: Facts = {
   failedForNow: [],
   withheldDeletions: 0,
   differingModules: 0,
+  holes: [],
+  silentModules: [],
+  unannouncedModules: [],
+  webhookLimitPercent: [],
 };
 
 /** The rules that fire once their conditions have held for as long as they ask. */

@@ -4,6 +4,7 @@ import { RULES } from '../../src/monitor/alerts/rules.ts';
 import { CALM, firingRules } from './calm.ts';
 
 const tagged = (value: number) => [{ labels: { error_tag: 'ConflictError' }, value }];
+const ofItems = (value: number) => [{ labels: { organization_id: '10', module: 'item' }, value }];
 
 /** The tables of the operations guide and of the other guides, at and just above each threshold. */
 const CASES: [fact: Partial<Facts>, title: string | null, severity?: string][] = [
@@ -57,6 +58,11 @@ const CASES: [fact: Partial<Facts>, title: string | null, severity?: string][] =
   [{ failedForNow: tagged(1) }, 'Workflow Failed', 'warning'],
   [{ withheldDeletions: 1 }, 'Deletions Withheld', 'critical'],
   [{ differingModules: 1 }, 'Mirror Differs From Zoho', 'warning'],
+  [{ silentModules: ofItems(1) }, 'Module Silent', 'warning'],
+  [{ holes: ofItems(1) }, 'Holes Found', 'warning'],
+  [{ webhookLimitPercent: ofItems(90) }, null],
+  [{ webhookLimitPercent: ofItems(90.1) }, 'Daily Limit Of Webhooks Near', 'warning'],
+  [{ unannouncedModules: ofItems(1) }, 'Workflow Rule Missing', 'info'],
 ];
 
 for (const [fact, title, severity] of CASES) {

@@ -10,7 +10,7 @@ import { type TestDatabase, testDatabase } from '../helper.ts';
 import { clientOf } from './calling.ts';
 import { StandIn } from './stand-in.ts';
 
-const MAIN = path.join(import.meta.dirname, '../../src/zoho/main.ts');
+const MAIN = path.join(import.meta.dirname, '../../src/zoho/command/main.ts');
 
 type Ending = { code: number | null; out: string; err: string };
 

@@ -28,6 +28,7 @@ export class WebhookSender {
   /** Changes that were never announced. */
   readonly dropped: Change[] = [];
   readonly partial: Change[] = [];
+  readonly announced: Change[] = [];
   sent = 0;
 
   constructor(books: Books, options: SenderOptions) {
@@ -51,6 +52,7 @@ export class WebhookSender {
         this.dropped.push(change);
         continue;
       }
+      this.announced.push(change);
       const isPartial = change.action !== 'deleted' && random.chance(partial);
       if (isPartial) this.partial.push(change);
       const delivery = { change, body: this.#body(change, isPartial) };

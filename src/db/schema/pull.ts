@@ -41,6 +41,7 @@ export type PulledChanges = {
   announced: boolean;
   run_id: Optional<string>;
   reason: string;
+  judged_at: OptionalTimestamp;
 };
 
 export type PullMarks = {
@@ -49,6 +50,8 @@ export type PullMarks = {
   known_until: Timestamp;
   scanned_at: OptionalTimestamp;
   scanned_pages: Optional<number>;
+  first_pulled_at: Timestamp;
+  scanned_records: Optional<number>;
   run_id: string;
   updated_at: GeneratedTimestamp;
 };

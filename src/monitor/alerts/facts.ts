@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../../db/database.ts';
 import { oldestPendingAgeSeconds } from '../../queue/inspect.ts';
 import { driftingFields } from '../field-drift.ts';
+import { readCompletenessFacts } from './completeness-facts.ts';
 import { readPullFacts } from './pull-facts.ts';
 import { type Facts, type Labelled, RULES } from './rules.ts';
 import { readWorkflowFacts } from './workflow-facts.ts';
@@ -16,6 +17,8 @@ export type FactsOptions = {
   watchedSeconds: number;
   /** The API's release; whoever does not give it cannot say whether a worker is of another. */
   release?: string;
+  /** The plan's daily limit of webhooks (ZOHO_WEBHOOKS_PER_DAY). */
+  webhooksPerDay?: number | undefined;
   /** For tests; default: the database's clock. */
   now?: Date;
 };
@@ -43,6 +46,7 @@ export async function readFacts(db: Database, options: FactsOptions): Promise<Fa
   return {
     ...{ ...q, ...r, ...l, ...z, ...(await letterFacts(db)), oldestPending, lastingBacklog: q.pending },
     ...{ ...(await deliveryFacts(db, at)), ...(await readWorkflowFacts(db, at)), ...(await readPullFacts(db)) },
+    ...(await readCompletenessFacts(db, at, options.webhooksPerDay)),
   };
 }
 

@@ -66,6 +66,14 @@ export type Facts = {
   withheldDeletions: Fact;
   /** Modules whose last reconciliation did not end in agreement. */
   differingModules: Fact;
+  /** Changes of the last 24 hours that no webhook announced, by organization and module. */
+  holes: Labelled | null;
+  /** 1 for each module of which no webhook comes any more. */
+  silentModules: Labelled | null;
+  /** 1 for each module whose rules in Zoho do not announce all changes, as of the last check. */
+  unannouncedModules: Labelled | null;
+  /** Webhooks of the last 24 hours as a share of the plan's daily limit, in percent, by organization. */
+  webhookLimitPercent: Labelled | null;
   /** Hourly roll-ups that differed from the tables when they were last compared; null before the first time. */
   metricsDrift: Fact;
 };

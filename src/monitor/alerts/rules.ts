@@ -1,6 +1,7 @@
 /** The one table of rules. A new rule is one entry in a file of rules/, one fact, and one section of docs/runbook.md. */
 import type { Labels } from '../../db/schema.ts';
 import type { Facts, Rule } from './rule.ts';
+import { COMPLETENESS_RULES } from './rules/completeness.ts';
 import { DELIVERY_RULES } from './rules/deliveries.ts';
 import { FAILURE_RULES } from './rules/failures.ts';
 import { METRICS_RULES } from './rules/metrics.ts';
@@ -19,6 +20,7 @@ export const RULES: readonly Rule[] = [
   ...ZOHO_RULES,
   ...DELIVERY_RULES,
   ...WORKFLOW_RULES,
+  ...COMPLETENESS_RULES,
   ...METRICS_RULES,
 ];
 

@@ -14,6 +14,8 @@ export type StandInOptions = {
   /** FAILURE_RATE_MIN_EVENTS. */
   failureRateMinEvents: number;
   alertThresholds?: Thresholds;
+  /** ZOHO_WEBHOOKS_PER_DAY. */
+  zohoWebhooksPerDay?: number | undefined;
   /** How long this process has been watching; default: its uptime. */
   watchedSeconds?: () => number;
 };
@@ -26,13 +28,15 @@ export type StandInOptions = {
 export function alertsWithoutWorker(
   db: Database,
   log: Logger,
-  { failureRateMinEvents, alertThresholds = {}, watchedSeconds = () => process.uptime() }: StandInOptions,
+  { watchedSeconds = () => process.uptime(), zohoWebhooksPerDay: webhooksPerDay, ...config }: StandInOptions,
 ): Part {
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
   const evaluate = async () => {
     const onlyJudgedByApi = (await workersAtWork(db)) > 0;
-    const options = { failureRateMinEvents, alertThresholds, watchedSeconds: watchedSeconds(), release: VERSION };
+    const { failureRateMinEvents, alertThresholds = {} } = config;
+    const watched = { watchedSeconds: watchedSeconds(), release: VERSION, webhooksPerDay };
+    const options = { failureRateMinEvents, alertThresholds, ...watched };
     announceAlerts(log, (await evaluateAlerts(db, { ...options, onlyJudgedByApi })) ?? []);
   };
   return {

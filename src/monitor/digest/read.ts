@@ -90,13 +90,11 @@ async function countsOf(db: Database, hours: number, hoursBefore: number): Promi
   return rows[0] ?? NONE;
 }
 
-/** The seam for completeness: whoever counts holes keeps them in tds_holes, with found_at. */
 async function holesSince(db: Database, hours: number): Promise<number | null> {
-  const { rows } = await sql<{ found: boolean }>`select to_regclass('tds_holes') is not null as found`.execute(db);
-  if (!rows[0]?.found) return null;
-  const counted = await sql<{ holes: number }>`
-    select count(*)::float8 as holes from tds_holes where found_at > now() - ${hours} * interval '1 hour'`.execute(db);
-  return counted.rows[0]?.holes ?? null;
+  const { rows } = await sql<{ holes: number }>`
+    select count(*)::float8 as holes from tds_holes where found_at > now() - ${hours} * interval '1 hour'
+    having exists (select from tds_pull_marks)`.execute(db);
+  return rows[0]?.holes ?? null;
 }
 
 async function deedsSince(db: Database, hours: number): Promise<Digest['deeds']> {

@@ -35,12 +35,12 @@ type Outage = { since: number; id: string; toldAt: number | undefined; untold: U
 
 const PROBE_MS = 3000;
 
-/** Opens a connection, asks for an answer, and gives both 3 s. */
-export function probeOf(url: string): () => Promise<void> {
+/** Opens a connection, asks for an answer, and gives each of them `patienceMs`. */
+export function probeOf(url: string, patienceMs = PROBE_MS): () => Promise<void> {
   return async () => {
     const client = new pg.Client({
       ...{ connectionString: url, application_name: 'tds-core probe' },
-      ...{ connectionTimeoutMillis: PROBE_MS, query_timeout: PROBE_MS },
+      ...{ connectionTimeoutMillis: patienceMs, query_timeout: patienceMs },
     });
     client.on('error', () => {});
     try {
