@@ -20,20 +20,42 @@ const PERSON_KEY =
 const ID_KEY = /(^|[_-])(id|ids|uuid|date|time|at|version)$/i;
 
 /** A copy of a parsed JSON value with everything hidden that tells of persons. */
-export function redact(value: unknown, key = '', depth = 0): unknown {
-  if (value === null || value === undefined || typeof value === 'boolean') return value;
-  const mark = markOf(key);
-  if (typeof value === 'string') return value === '' ? value : (mark ?? redactText(value, ID_KEY.test(key)));
-  if (isNumber(value)) return mark ?? value;
-  if (depth > MAX_DEPTH || mark === OTHER) return OTHER;
-  if (Array.isArray(value)) return value.map((item) => redact(item, key, depth + 1));
-  return redactMembers(value as object, depth + 1);
+export function redact(value: unknown): unknown {
+  return redactWithin(value, namesIn(value));
 }
 
-function redactMembers(object: object, depth: number): object {
+/** @param names what stands under a person's key somewhere in the record: its notes may say it again */
+function redactWithin(value: unknown, names: readonly string[], key = '', depth = 0): unknown {
+  if (value === null || value === undefined || typeof value === 'boolean') return value;
+  const mark = markOf(key);
+  if (typeof value === 'string')
+    return value === '' ? value : (mark ?? redactText(withoutNames(value, names), ID_KEY.test(key)));
+  if (isNumber(value)) return mark ?? value;
+  if (depth > MAX_DEPTH || mark === OTHER) return OTHER;
+  if (Array.isArray(value)) return value.map((item) => redactWithin(item, names, key, depth + 1));
+  return redactMembers(value as object, names, depth + 1);
+}
+
+function redactMembers(object: object, names: readonly string[], depth: number): object {
   const copy: Record<string, unknown> = Object.create(null);
-  for (const [key, value] of Object.entries(object)) copy[redactText(key)] = redact(value, key, depth);
+  for (const [key, value] of Object.entries(object))
+    copy[redactText(withoutNames(key, names))] = redactWithin(value, names, key, depth);
   return copy;
+}
+
+/** A shorter text stands in many a word. */
+const SHORTEST_NAME = 4;
+
+function namesIn(value: unknown, key = '', depth = 0): string[] {
+  if (typeof value === 'string')
+    return PERSON_KEY.test(key) && value.trim().length >= SHORTEST_NAME ? [value.trim()] : [];
+  if (typeof value !== 'object' || value === null || isNumber(value) || depth > MAX_DEPTH) return [];
+  const members = Array.isArray(value) ? value.map((item) => [key, item] as const) : Object.entries(value);
+  return members.flatMap(([name, item]) => namesIn(item, name, depth + 1));
+}
+
+function withoutNames(text: string, names: readonly string[]): string {
+  return names.reduce((rest, name) => rest.replaceAll(name, OTHER), text);
 }
 
 function markOf(key: string): string | undefined {

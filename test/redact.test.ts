@@ -77,6 +77,17 @@ t.test('a record keeps its shape, its numbers and its digits', async (t) => {
   );
 });
 
+t.test('a name that stands under its key is hidden wherever the record repeats it', async (t) => {
+  const record = { customer_name: 'Jane Doe', lines: [{ name: 'For Jane Doe' }], notes: 'ask Jane Doe', 'Jane Doe': 1 };
+  t.same(redact(record), {
+    customer_name: '[REDACTED]',
+    lines: [{ name: 'For [REDACTED]' }],
+    notes: 'ask [REDACTED]',
+    '[REDACTED]': 1,
+  });
+  t.same(redact({ first_name: 'Al', notes: 'also' }), { first_name: '[REDACTED]', notes: 'also' }, 'but no short one');
+});
+
 t.test('no canary comes through, whatever stands around it', async () => {
   const canaries = fc.constantFrom(
     'canary.7f3a@example.com',

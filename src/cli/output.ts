@@ -43,10 +43,13 @@ function upright(columns: string[], row: Record<string, unknown>): string {
 }
 
 /** Without what would move the cursor or ring the bell of a terminal: some of it comes from outside. */
+export function plain(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ');
+}
+
 function cell(value: unknown): string {
   if (value === null || value === undefined || value === '') return '-';
-  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ');
+  return plain(typeof value === 'object' ? JSON.stringify(value) : String(value));
 }
 
 function shortened(text: string): string {

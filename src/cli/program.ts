@@ -12,6 +12,7 @@ import { installationCommands } from './commands/installation.ts';
 import { operatorCommands } from './commands/operators.ts';
 import { queueCommands } from './commands/queue.ts';
 import { statusCommand } from './commands/status.ts';
+import { zohoCommands } from './commands/zoho.ts';
 import { completionCommand } from './completion.ts';
 import { openTransport } from './open.ts';
 import { print } from './output.ts';
@@ -34,18 +35,21 @@ export const COMMANDS: Command[] = [
   ...queueCommands,
   ...operatorCommands,
   exportCommand,
+  ...zohoCommands,
   ...installationCommands,
   completionCommand(() => COMMANDS),
 ];
 
 const SUMMARIES: Record<string, string> = {
-  events: 'Events: list, show, replay, take out of the queue',
+  events: 'Events: list, show, why, replay, take out of the queue',
   dlq: 'Dead letters: list, by cause, retry, edit, discard',
   queue: 'The queue as a whole: counts, pause, purge, rebuild',
-  alerts: 'Alerts: list, acknowledge',
+  alerts: 'Alerts: list, acknowledge, test',
   workers: 'Worker processes',
-  workflow: 'Workflows: list, start, pause, retry',
+  workflow: 'Workflows: list, start, pause, retry, approve',
   audit: 'What operators did',
+  zoho: 'Zoho Books itself: connect, check, quota, signatures',
+  views: 'The typed views of the mirror',
   migrate: 'The tables of the database',
   config: 'Settings',
 };

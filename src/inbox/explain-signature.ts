@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { environmentConfig, orExit } from '../config.ts';
-import { organizationsOf } from '../zoho/organizations/organizations.ts';
+import { type Config, environmentConfig, orExit } from '../config.ts';
+import { type Organizations, organizationsOf } from '../zoho/organizations/organizations.ts';
 import { isForm } from './body.ts';
 import { type SignedRequest, signaturesOf } from './signature.ts';
 import { REJECTION_CAUSES, whyRejected } from './why-rejected.ts';
@@ -29,6 +29,23 @@ export function explainSignature(
     `Verdict: ${verdict}`,
   ];
   return { isRight: cause === undefined, steps };
+}
+
+export type SignatureOptions = {
+  file: string;
+  header?: string | undefined;
+  query?: string | undefined;
+  contentType?: string | undefined;
+  organization?: string | undefined;
+};
+
+/** The same for a body in a file, with the secrets of its organization; undefined when there are none. */
+export function explainFile(config: Config, organizations: Organizations, options: SignatureOptions) {
+  const { file, header, query = '', contentType = 'application/json', organization } = options;
+  const secrets = organizations.secretsFor(organization ?? organizations.defaultId);
+  if (secrets.length === 0) return undefined;
+  const request = { header, query: query.replace(/^\?/, ''), contentType, body: readFileSync(file), secrets };
+  return explainSignature(request, config.webhookOldSecrets);
 }
 
 function attempts(name: string, request: SignedRequest, secret: string): string[] {
@@ -87,12 +104,10 @@ function main(args: string[]): number {
   if (values.file === undefined) return say(USAGE, EXIT_USAGE);
   const config = environmentConfig();
   const organizations = orExit(() => organizationsOf(config));
-  const secrets = organizations.secretsFor(values.organization ?? organizations.defaultId);
-  if (secrets.length === 0)
-    return say('ZOHO_WEBHOOK_SECRET is not set: there is nothing to verify with.\n', EXIT_CONFIG);
-  const { header, query = '', 'content-type': contentType = 'application/json' } = values;
-  const request = { header, query: query.replace(/^\?/, ''), contentType, body: readFileSync(values.file), secrets };
-  const { isRight, steps } = explainSignature(request, config.webhookOldSecrets);
+  const given = { ...values, file: values.file, contentType: values['content-type'] };
+  const explained = explainFile(config, organizations, given);
+  if (!explained) return say('ZOHO_WEBHOOK_SECRET is not set: there is nothing to verify with.\n', EXIT_CONFIG);
+  const { isRight, steps } = explained;
   return say(steps.map((step, n) => `${n + 1}. ${step}\n`).join(''), isRight ? 0 : EXIT_WRONG);
 }
 

@@ -13,6 +13,7 @@
  * abort signal, is made within the handler for this reason.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { classify, personalValues, redactDetail } from '../errors.ts';
 import { exitOnFatalErrors, type Logger } from '../log.ts';
 import { inHand, summary, type Work } from './in-hand.ts';
 
@@ -83,10 +84,15 @@ function blame(log: Logger, work: Contained, error: unknown): void {
   if (work.escapes === 1) logEscape(log, work, error);
 }
 
+/** Of a set, so many records are looked at for what the error may repeat. */
+const MAX_RECORDS = 20;
+
 function logEscape(log: Logger, work: Work, error: unknown): void {
   const { handler, eventId, eventType, events } = summary(work);
-  const fields = { handler, event_id: eventId, event_type: eventType, events, error };
-  log.error({ component: 'worker', ...fields }, 'an error escaped from a handler');
+  const { tag, detail } = classify(error);
+  const values = work.events.slice(0, MAX_RECORDS).flatMap(({ payloadText }) => personalValues(payloadText ?? null));
+  const fields = { handler, event_id: eventId, event_type: eventType, events, error_tag: tag };
+  log.error({ component: 'worker', ...fields, ...redactDetail(detail, values) }, 'an error escaped from a handler');
 }
 
 /**

@@ -63,7 +63,7 @@ async function write(
   failures: (Failure | undefined)[],
   signal: AbortSignal,
 ): Promise<Transition[]> {
-  const transitions = events.map((event) => transition(event, outcome, context.policy));
+  const transitions = events.map((event, n) => withoutValues(transition(event, outcome, context.policy), failures[n]));
   for (let pauseMs = 100; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2)) {
     try {
       await finishAll(context, events, transitions, durationMs, failures);
@@ -74,6 +74,11 @@ async function write(
       await sleep(pauseMs);
     }
   }
+}
+
+/** What operators read of an error repeats nothing of the record that it is about. */
+function withoutValues(end: Transition, failure: Failure | undefined): Transition {
+  return end.errorMessage === null || failure === undefined ? end : { ...end, errorMessage: failure.message };
 }
 
 /** An end whose own text PostgreSQL refuses must still be written, or the event would be tried for ever. */

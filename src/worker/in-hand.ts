@@ -4,7 +4,10 @@
  */
 
 /** A handler at work: which, and on what. A set handler has many events in hand. */
-export type Work = { handler: string; events: readonly { id: string; eventType: string }[] };
+export type Work = {
+  handler: string;
+  events: readonly { id: string; eventType: string; payloadText?: string | null }[];
+};
 
 /** The same, as the watchdog reads it. `eventId` and `eventType` are those of the first of `events` events. */
 export type WorkInHand = { handler: string; eventId: string; eventType: string; events: number };

@@ -4,6 +4,7 @@ import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { examine } from '../../src/monitor/doctor/doctor.ts';
 import type { Finding } from '../../src/monitor/doctor/finding.ts';
+import { type Disk, diskExamination, slowStatements } from '../../src/monitor/doctor/server.ts';
 import { pause, resume } from '../../src/queue/pause.ts';
 import { VERSION } from '../../src/version.ts';
 import { testDatabase } from '../helper.ts';
@@ -12,8 +13,8 @@ import { arrive, Claimer } from '../queue/engine.ts';
 const { db, pool } = await testDatabase(t);
 const config = loadConfig({ NODE_ENV: 'test' });
 
-/** The shared server of all tests has sessions and time of its own: these two are judged where they are planted. */
-const OF_THE_SERVER = ['connections', 'clock_skew'];
+/** The shared server of all tests has sessions, time and a disk of its own: these are judged where they are planted. */
+const OF_THE_SERVER = ['connections', 'clock_skew', 'disk', 'slow_statements'];
 
 async function found(): Promise<Finding[]> {
   return (await examine(db, config)).findings.filter(({ code }) => !OF_THE_SERVER.includes(code));
@@ -146,6 +147,39 @@ const FAULTS: Record<string, Fault> = {
       ),
     is: { code: 'zoho_token', severity: 'critical', cause: /refuses the refresh token/, next: /connect/ } as never,
   },
+  'Zoho does not answer': {
+    plant: () =>
+      pool.query(`insert into tds_zoho_quota (organization_id, failures, paused_until, pause_reason)
+        values ('10', 5, now() + interval '1 minute', 'Five calls in a row failed: 503')`),
+    is: { code: 'open_circuit', cause: /503/, evidence: /^10: 5 calls in a row failed/ } as never,
+  },
+  'another secret is set in Zoho': {
+    plant: () =>
+      pool.query(`insert into tds_webhook_rejections (hour, cause, path, rejections, first_at, last_at)
+          values (date_trunc('hour', now()), 'wrong_secret', '/webhooks/zoho-books', 12, now(), now());
+        update tds_webhook_intake set rejected_since_accepted = 12`),
+    is: {
+      ...{ code: 'rejected_deliveries', severity: 'warning', cause: /signed with another one/ },
+      ...{ evidence: /12 wrong_secret/, next: /explain-signature/ },
+    } as never,
+    mend: () =>
+      pool.query('truncate tds_webhook_rejections; update tds_webhook_intake set rejected_since_accepted = 0'),
+  },
+  'the rule of one module is off in Zoho': {
+    plant: () =>
+      pool.query(`insert into tds_pull_marks (organization_id, module, known_until, first_pulled_at, run_id)
+          values ('10', 'bill', now(), now() - interval '30 days', gen_random_uuid());
+        insert into tds_change_totals (bucket, organization_id, module, webhooks, last_webhook_at)
+          select bucket, '10', 'bill', 1, bucket from generate_series(date_trunc('hour', now() - interval '20 days'),
+            date_trunc('hour', now() - interval '3 days'), interval '6 hours') bucket`),
+    is: {
+      code: 'silent_modules',
+      title: /bill/,
+      evidence: /^10 bill: last webhook at/,
+      next: /check --modules bill/,
+    } as never,
+    mend: () => pool.query('truncate tds_pull_marks, tds_change_totals'),
+  },
   'the calls of the day are used up': {
     plant: () =>
       pool.query(
@@ -187,6 +221,43 @@ const FAULTS: Record<string, Fault> = {
     mend: () => pool.query(`insert into tds_migrations select * from kept where name like '0019%'; drop table kept`),
   },
 };
+
+t.test('strangers at the door are told of, and are no fault', async (t) => {
+  await pool.query(`insert into tds_webhook_rejections (hour, cause, path, rejections, first_at, last_at)
+    values (date_trunc('hour', now()), 'no_signature', '/webhooks/zoho-books', 1, now(), now())`);
+  t.match(await found(), [{ code: 'rejected_deliveries', severity: 'info' }]);
+  await pool.query('truncate tds_webhook_rejections');
+});
+
+t.test('a disk that fills up is found before it is full', async (t) => {
+  const disk = (parts: Partial<Disk>) =>
+    diskExamination(async () => ({ size: 100e9, free: 50e9, bytesPerDay: 1e9, ...parts }))(db, config);
+  t.same(await disk({}), []);
+  t.same(await disk({ bytesPerDay: 0 }), []);
+  t.match(await disk({ bytesPerDay: 10e9 }), [
+    { code: 'disk', severity: 'warning', evidence: '50.0 GB of 100.0 GB are free; about 5 days at 10.0 GB a day' },
+  ]);
+  t.match(await disk({ bytesPerDay: 30e9 }), [{ severity: 'critical' }]);
+  t.match(await disk({ free: 4e9, bytesPerDay: 0 }), [{ severity: 'critical', cause: 'something else fills it' }]);
+  t.same(await diskExamination(async () => undefined)(db, config), [], 'nobody sees the disk of another machine');
+});
+
+t.test('slow statements are named where the extension tells of them', async (t) => {
+  // Stands in for the extension, which has to be loaded when a server starts.
+  const shared =
+    'create schema stand_in; create table stand_in.pg_stat_statements (query text, calls bigint, mean_exec_time float8, total_exec_time float8, dbid oid)';
+  await pool.query(shared);
+  await pool.query(`insert into stand_in.pg_stat_statements select 'select * from books_records\n where module = $1', 40, 2500, 1e5, oid
+    from pg_database where datname = current_database()`);
+  const statements = slowStatements('stand_in.pg_stat_statements');
+  t.match(await statements(db, config), [
+    { code: 'slow_statements', evidence: '2500 ms, 40 times: select * from books_records where module = $1' },
+  ]);
+  await pool.query('update stand_in.pg_stat_statements set calls = 2');
+  t.same(await statements(db, config), [], 'a few calls are no pattern');
+  await pool.query('drop schema stand_in cascade');
+  t.same(await statements(db, config), [], 'and without it nobody knows');
+});
 
 for (const [fault, { plant, is, mend }] of Object.entries(FAULTS)) {
   t.test(fault, async (t) => {

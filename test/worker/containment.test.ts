@@ -31,7 +31,10 @@ t.test(
       lines.map(({ metadata }) => metadata.event_id),
       [...Object.keys(attempts), 'returns at once'],
     );
-    t.match(lines[0], { level: 'error', metadata: { event_type: 'invoice.updated', error: { message: 'escaped' } } });
+    t.match(lines[0], {
+      level: 'error',
+      metadata: { event_type: 'invoice.updated', causes: [{ message: 'escaped' }] },
+    });
   },
 );
 

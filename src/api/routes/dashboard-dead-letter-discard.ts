@@ -62,7 +62,14 @@ function wasEdited(eventId: string): Problem {
   return new Problem(409, 'edited', detail);
 }
 
-const Request = Type.Object({ ...SELECTION, reason: Reason }, { ...NOTHING_ELSE, description: 'One of the three.' });
+const Request = Type.Object(
+  { ...SELECTION, reason: Reason },
+  {
+    ...NOTHING_ELSE,
+    description: 'One of ids, filter and group.',
+    examples: [{ filter: { kind: 'quarantined' }, reason: 'a test of the sender' }],
+  },
+);
 const Discarded = Type.Object({
   discarded: Type.Integer({ examples: [120] }),
   finished: Type.Boolean({ description: 'false: there are more; ask again.' }),

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { plain } from '../output.ts';
 
 type Diagnosis = {
   status: 'healthy' | 'warning' | 'critical';
@@ -23,8 +24,3 @@ export const doctorCommand: Command = {
     return { data, rows: data.findings, text: [...text, verdict].join('\n'), exitCode: EXIT_CODES[data.status] };
   },
 };
-
-/** Some of it comes from outside: nothing that would move the cursor of a terminal. */
-function plain(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}]/gu, ' ');
-}

@@ -1,5 +1,6 @@
 import type { Command, Context } from '../command.ts';
 import { UsageError } from '../command.ts';
+import { plain } from '../output.ts';
 import { readList } from '../pages.ts';
 import { readNumber, readTime } from '../since.ts';
 
@@ -43,6 +44,35 @@ const show: Command = {
   },
 };
 
+type Story = {
+  id: string;
+  status: string;
+  waits_for: { sentence: string };
+  attempts: { ended_at: string; attempt: number; status: string; error_tag: string | null; message: string | null }[];
+  deeds: { at: string; operator: string; action: string; result: string }[];
+};
+
+const why: Command = {
+  name: 'events why',
+  summary: 'What an event waits for, in one sentence, and what became of it so far',
+  examples: [
+    'tds events why 0193a5e2-7b1c-7000-8000-3f6d2c9b1a04',
+    'tds events why 0193a5e2-7b1c-7000-8000-3f6d2c9b1a04 -w',
+  ],
+  args: [ID],
+  reads: true,
+  async run({ api }, [id = '']) {
+    const story = (await (await api()).get(`/dashboard/events/${uuid(id)}`)) as Story;
+    const attempts = story.attempts.map(
+      ({ ended_at, attempt, status, error_tag, message }) =>
+        `  ${ended_at}  attempt ${attempt}: ${[status, error_tag, message].filter(Boolean).join(', ')}`,
+    );
+    const deeds = story.deeds.map(({ at, operator, action, result }) => `  ${at}  ${operator}: ${action}, ${result}`);
+    const text = [plain(story.waits_for.sentence), ...[...attempts, ...deeds].map(plain).sort(), ''].join('\n');
+    return { data: story, rows: [{ id: story.id, status: story.status, ...story.waits_for }], text };
+  },
+};
+
 const replay: Command = {
   name: 'events replay',
   summary: 'Process an event again, whatever became of it',
@@ -73,7 +103,7 @@ const release: Command = {
   run: (context, [id = '']) => deed(context, id, 'release'),
 };
 
-export const eventCommands = [list, show, replay, quarantine, release];
+export const eventCommands = [list, show, why, replay, quarantine, release];
 
 async function deed({ api, options, say }: Context, id: string, what: string) {
   const body = options.reason ? { reason: options.reason } : undefined;

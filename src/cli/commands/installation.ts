@@ -1,6 +1,7 @@
 import { describeConfig, SETTINGS } from '../../config.ts';
 import { openDatabase } from '../../db/database.ts';
 import { prepareDatabase } from '../../db/migrate.ts';
+import { refreshViews } from '../../db/refresh-views.ts';
 import { schemaAdvice, schemaState } from '../../db/schema-version.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 
@@ -31,10 +32,24 @@ const migrateUp: Command = {
   },
 };
 
-function databaseUrl({ io }: Context): string {
+/** The commands that work on the database itself have it, or say what is missing. */
+export function databaseUrl({ io }: Context): string {
   if (io.config.databaseUrl) return io.config.databaseUrl;
   throw new UsageError('this works on the database itself: set DATABASE_URL, on the machine that has it');
 }
+
+const viewsRefresh: Command = {
+  name: 'views refresh',
+  summary: 'Give the views of the mirror a column for each custom field that was seen. Needs DATABASE_URL',
+  examples: ['tds views refresh', 'tds views refresh -o json'],
+  async run(context) {
+    const url = databaseUrl(context);
+    const { db, close } = openDatabase({ url, max: 1, applicationName: 'tds-views', queryTimeoutMs: 0 });
+    const changes = await refreshViews(db).finally(close);
+    if (changes.length === 0) context.say('Every custom field seen has its column already.');
+    return { data: changes, exitCode: changes.some(({ change }) => change === 'failed') ? 1 : 0 };
+  },
+};
 
 const configShow: Command = {
   name: 'config show',
@@ -52,4 +67,4 @@ function envOf(name: string): string {
   return SETTINGS[name as keyof typeof SETTINGS].env;
 }
 
-export const installationCommands = [migrateStatus, migrateUp, configShow];
+export const installationCommands = [viewsRefresh, migrateStatus, migrateUp, configShow];

@@ -2,17 +2,35 @@ import { type Command, UsageError } from '../command.ts';
 import { readList } from '../pages.ts';
 import { readNumber, readTime } from '../since.ts';
 import { uuid } from './events.ts';
-import type { Metrics } from './status.ts';
 
 const alertsList: Command = {
   name: 'alerts list',
-  summary: 'Alerts that fire, those that nobody has acknowledged first',
-  examples: ['tds alerts list', 'tds alerts list -o json'],
+  summary: 'Alerts and their history, latest first',
+  examples: ['tds alerts list --state firing', 'tds alerts list --since 7d -o json'],
+  options: [
+    ['--state <state>', 'pending, firing, acknowledged or resolved (default: all)'],
+    ['--since <time>', 'that began since, such as 7d'],
+    ['--limit <n>', 'at most so many (default: 50)'],
+  ],
   reads: true,
-  async run({ api }) {
-    const { active_alerts, acknowledged_alerts } = (await (await api()).get('/dashboard/metrics')) as Metrics;
-    const columns = ['id', 'severity', 'title', 'fired_at', 'acknowledged_by', 'message'];
-    return { data: [...active_alerts, ...acknowledged_alerts], columns };
+  async run({ api, options }) {
+    const since = readTime('since', options.since as string | undefined);
+    const limit = readNumber('limit', (options.limit as string) ?? '50', 1, 100_000);
+    const query = { state: options.state as string | undefined };
+    const columns = ['id', 'state', 'severity', 'title', 'since', 'acknowledged_by', 'message'];
+    const alerts = await readList<{ since: string }>(await api(), '/dashboard/alerts', { limit, query });
+    return { data: alerts.filter((alert) => !since || Date.parse(alert.since) >= since.getTime()), columns };
+  },
+};
+
+const alertsTest: Command = {
+  name: 'alerts test',
+  summary: 'Send a test notification to every receiver that is set up',
+  examples: ['tds alerts test'],
+  async run({ api, say }) {
+    const data = (await (await api()).post('/dashboard/alerts/test')) as { message: string; channels: string[] };
+    say(`${data.message}: ${data.channels.join(', ')}`);
+    return { data };
   },
 };
 
@@ -129,9 +147,37 @@ const workflowDeed = (what: 'pause' | 'resume' | 'terminate' | 'retry', summary:
   },
 });
 
+const workflowApprove: Command = {
+  name: 'workflow approve',
+  summary: 'Approve the deletions that a reconcile withheld: starts a workflow that applies them',
+  examples: ['tds workflow approve 0193a5e2-7b1c-7000-8000-3f6d2c9b1a04 --reason "the items were deleted on purpose"'],
+  args: [WORKFLOW_ID],
+  options: [['--reason <text>', 'why, for the audit log']],
+  confirms: true,
+  async run({ api, options, confirm }, [id = '']) {
+    const path = `/dashboard/workflows/${uuid(id)}`;
+    if (!options.reason) throw new UsageError('an approval needs --reason "why"');
+    const { result } = (await (await api()).get(path)) as { result: unknown };
+    if (!(await confirm(`Approve what it withheld? ${JSON.stringify(result)}`)))
+      return { data: null, rows: [], exitCode: 1 };
+    const data = await (await api()).post(`${path}/approve`, {}, { reason: options.reason });
+    return { data, columns: WORKFLOW_COLUMNS };
+  },
+};
+
 /** Alerts, workers, workflows, audit. */
 export const operatorCommands = [
-  ...[alertsList, alertsAck, workersList, auditList, workflowList, workflowShow, workflowStart],
+  ...[
+    alertsList,
+    alertsAck,
+    alertsTest,
+    workersList,
+    auditList,
+    workflowList,
+    workflowShow,
+    workflowStart,
+    workflowApprove,
+  ],
   workflowDeed('pause', 'Let a workflow begin no further activity'),
   workflowDeed('resume', 'Let a workflow that was paused go on'),
   workflowDeed('terminate', 'End a workflow'),

@@ -3,6 +3,7 @@ import { classify, isDatabaseAway } from '../../errors.ts';
 import { database } from './database.ts';
 import type { DoctorConfig, Examination, Finding } from './finding.ts';
 import { processing } from './processing.ts';
+import { server } from './server.ts';
 import { zoho } from './zoho.ts';
 
 export type Diagnosis = {
@@ -13,7 +14,7 @@ export type Diagnosis = {
   findings: Finding[];
 };
 
-const EXAMINATIONS = [...processing, ...zoho, ...database];
+const EXAMINATIONS = [...processing, ...zoho, ...database, ...server];
 const GRAVITY = ['critical', 'warning', 'info'];
 
 /** Runs the troubleshooting parts of the runbooks. Throws only when the database is away. */

@@ -1,5 +1,8 @@
 /** What Zoho Books sends, and whether it lets itself be called. */
 import { sql } from 'kysely';
+import { REJECTION_CAUSES, type RejectionCause } from '../../inbox/why-rejected.ts';
+import { type Completeness, readCompleteness } from '../completeness.ts';
+import { rejectionSummary } from '../rejections.ts';
 import type { Examination } from './finding.ts';
 
 const SILENT_HOURS = 24;
@@ -19,6 +22,57 @@ const silence: Examination = async (db) => {
       next: 'npm run zoho -- check; journalctl -u tds-core-api -p warning -n 50',
     },
   ];
+};
+
+/** Others go on arriving, so the silence of one module shows only by its own rhythm, or by what a pull found. */
+const silentModules: Examination = async (db) => {
+  const silent = (await readCompleteness(db)).filter((module) => module.silent);
+  if (silent.length === 0) return [];
+  const names = silent.map(({ module }) => module);
+  return [
+    {
+      ...{ code: 'silent_modules', severity: 'warning', title: `No webhook announces ${names.join(', ')}` },
+      cause: silent.some(({ announced }) => announced === false)
+        ? 'a workflow rule is missing or wrong in Zoho Books'
+        : 'the workflow rules in Zoho Books are off, the address changed, or deliveries are refused',
+      evidence: silent.map(silenceOf).join('; '),
+      next: `tds zoho check --modules ${names.join(',')}; tds completeness`,
+    },
+  ];
+};
+
+function silenceOf({ organization_id, module, last_webhook_at, holes }: Completeness): string {
+  const last = last_webhook_at ? `last webhook at ${last_webhook_at.toISOString()}` : 'never a webhook';
+  return `${organization_id} ${module}: ${last}, ${holes} changes found by pull alone`;
+}
+
+const rejections: Examination = async (db) => {
+  const { last_24_hours, rejected_since_accepted, last_accepted_at } = await rejectionSummary(db);
+  const causes = Object.entries(last_24_hours).sort(([, a], [, b]) => b - a);
+  const [most] = causes;
+  if (!most) return [];
+  return [
+    {
+      ...{ code: 'rejected_deliveries', title: 'Webhook deliveries are rejected' },
+      // Strangers knock at any open door: it matters when nothing else comes in.
+      severity: rejected_since_accepted > 0 ? 'warning' : 'info',
+      cause: REJECTION_CAUSES[most[0] as RejectionCause] ?? most[0],
+      evidence: `in 24 hours ${causes.map(([cause, count]) => `${count} ${cause}`).join(', ')}; the last one accepted at ${last_accepted_at?.toISOString() ?? 'no time'}`,
+      next: 'curl dashboard/webhooks/rejected; tds zoho explain-signature --file body.json --header <signature>',
+    },
+  ];
+};
+
+const circuit: Examination = async (db) => {
+  const { rows } = await sql<{ organization_id: string; failures: number; until: Date; reason: string | null }>`
+    select organization_id, failures, paused_until as until, pause_reason as reason from tds_zoho_quota
+    where paused_until > now() and pause_code is null and failures > 0`.execute(db);
+  return rows.map(({ organization_id, failures, until, reason }) => ({
+    ...{ code: 'open_circuit', severity: 'warning' as const, title: 'Calls to Zoho are paused after failures' },
+    cause: reason ?? 'the API did not answer, or not well',
+    evidence: `${organization_id}: ${failures} calls in a row failed, paused until ${until.toISOString()}`,
+    next: "look at Zoho's status page; calls go on by themselves",
+  }));
 };
 
 const unnamed: Examination = async (db, { defaultOrganization }) => {
@@ -62,7 +116,7 @@ const quota: Examination = async (db) => {
     select organization_id, case when paused_until > now() then paused_until end as paused_until, pause_reason as reason,
       coalesce(day_remaining, day_limit, 0) as remaining, coalesce(day_limit, 0) as day_limit
     from tds_zoho_quota
-    where paused_until > now()
+    where paused_until > now() and (pause_code is not null or failures = 0)
       or (day_resets_at > now() and day_limit > 0 and day_remaining * 100 < day_limit * ${FEW_CALLS_PERCENT}::int)`.execute(
     db,
   );
@@ -74,4 +128,4 @@ const quota: Examination = async (db) => {
   }));
 };
 
-export const zoho: Examination[] = [silence, unnamed, token, quota];
+export const zoho: Examination[] = [silence, silentModules, rejections, unnamed, token, circuit, quota];

@@ -32,6 +32,8 @@ export type ConnectOptions = {
   code?: string | undefined;
   dc?: string | undefined;
   tokenFile?: string | undefined;
+  /** Takes what is printed, a line each. */
+  say: Say;
   /** Asked for the code when none is given. */
   ask: (question: string) => Promise<string>;
 };
@@ -40,11 +42,15 @@ export type CheckOptions = {
   url?: string | undefined;
   organization?: string | undefined;
   modules?: string | undefined;
+  say: Say;
 };
+
+type Say = (line: string) => void;
 
 /** Exchanges a grant code and prints the settings that follow from it. */
 export async function connect(config: Config, options: ConnectOptions): Promise<number> {
   const { zohoClientId: clientId, zohoClientSecret: clientSecret } = config;
+  const { say } = options;
   if (!clientId || !clientSecret) {
     say(howToConnect());
     return EXIT_USAGE;
@@ -52,8 +58,8 @@ export async function connect(config: Config, options: ConnectOptions): Promise<
   const code = options.code ?? (await options.ask('Grant code of the self client: '));
   if (code === '') throw new UsageError('a grant code is needed: --code CODE');
   const connected = await exchangeGrantCode({ clientId, clientSecret, code }, candidates(config, options.dc));
-  handOver(connected, options.tokenFile);
-  const missing = reportScopes(connected);
+  handOver(connected, options.tokenFile, say);
+  const missing = reportScopes(connected, say);
   for (const { id, name, timeZone } of await listOrganizations(connected))
     say(`ZOHO_ORGANIZATION_ID=${id}    # ${name}, ${timeZone}`);
   return missing.length > 0 ? EXIT_MISSING : 0;
@@ -70,13 +76,13 @@ function candidates(config: Config, named: string | undefined) {
   return tried.map((one) => ({ dc: one, accountsUrl, apiUrl }));
 }
 
-function handOver({ addresses, refreshToken }: Connection, file: string | undefined): void {
+function handOver({ addresses, refreshToken }: Connection, file: string | undefined, say: Say): void {
   say(`ZOHO_DC=${addresses.dc}`);
   if (file !== undefined) writeFileSync(file, `${refreshToken}\n`, { mode: 0o600 });
   say(file === undefined ? `ZOHO_REFRESH_TOKEN=${refreshToken}` : `ZOHO_REFRESH_TOKEN_FILE=${path.resolve(file)}`);
 }
 
-function reportScopes({ scopes }: Connection): string[] {
+function reportScopes({ scopes }: Connection, say: Say): string[] {
   if (scopes === null) say(`# Zoho did not say which scopes were granted; needed are ${ALL_SCOPES.join(',')}`);
   const missing = missingScopes(scopes ?? ALL_SCOPES);
   if (missing.length > 0)
@@ -94,10 +100,8 @@ function howToConnect(): string {
 }
 
 /** Compares what announces changes in Zoho with what should, and prints what is missing per module. */
-export async function check(
-  config: Config,
-  { url: baseUrl, organization, modules: list }: CheckOptions,
-): Promise<number> {
+export async function check(config: Config, options: CheckOptions): Promise<number> {
+  const { organization, modules: list } = options;
   const organizations = orExit(() => organizationsOf(config));
   const modules = chosenModules(list);
   const postgres = config.databaseUrl ? undefined : await ensurePostgres(path.resolve(config.dataDir));
@@ -112,7 +116,7 @@ export async function check(
       throw new UsageError('no such organization with access to Zoho: npm run zoho -- connect leads through it');
     await prepareDatabase(url, { strict: false, report: () => {} });
     let problems = 0;
-    for (const client of chosen) problems += await checkOrganization(opened.db, client, modules, baseUrl);
+    for (const client of chosen) problems += await checkOrganization(opened.db, client, modules, options);
     return problems > 0 ? EXIT_MISSING : 0;
   } finally {
     await opened.close();
@@ -132,7 +136,7 @@ async function checkOrganization(
   db: Database,
   client: ZohoClient,
   modules: string[],
-  baseUrl: string | undefined,
+  { url: baseUrl, say }: CheckOptions,
 ): Promise<number> {
   const { organizationId } = client;
   // Whoever checks wants to know whether the credential works now.
@@ -167,8 +171,4 @@ function retryAdvice(policies: number | null): string {
   if (policies === null) return `could not be read: look at ${where}`;
   if (policies > 0) return 'ok';
   return `none: a delivery that fails is lost until the next pull; make one under ${where}`;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -43,8 +43,9 @@ async function main(args: string[]): Promise<number> {
     return values.help ? 0 : EXIT_USAGE;
   }
   if (rest.length > 0) throw new UsageError(`${rest[0]} is one word too many`);
-  if (command === 'connect') return connect(environmentConfig(), { ...values, tokenFile: values['token-file'], ask });
-  if (command === 'check') return check(environmentConfig(), values);
+  const given = { ...values, tokenFile: values['token-file'], ask, say };
+  if (command === 'connect') return connect(environmentConfig(), given);
+  if (command === 'check') return check(environmentConfig(), given);
   throw new UsageError(`${command} is not a command: there are connect and check`);
 }
 
@@ -54,6 +55,10 @@ function parsedArgs(args: string[]) {
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
 }
 
 /** Asks on a terminal; without one the first line of standard input is the answer. */
