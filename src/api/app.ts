@@ -43,6 +43,7 @@ import { rejectionRoutes } from './routes/dashboard-rejections.ts';
 import { retryRunRoutes } from './routes/dashboard-retry-runs.ts';
 import { sessionRoutes } from './routes/dashboard-session.ts';
 import { storyRoutes } from './routes/dashboard-stories.ts';
+import { syncRoutes } from './routes/dashboard-sync.ts';
 import { tokenRoutes } from './routes/dashboard-tokens.ts';
 import { whoamiRoutes } from './routes/dashboard-whoami.ts';
 import { workerRoutes } from './routes/dashboard-workers.ts';
@@ -98,6 +99,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   changeRoutes(api, deps);
   completenessRoutes(api, deps);
   errorRoutes(api, deps);
+  syncRoutes(api, deps);
   storyRoutes(api, deps);
   fieldDriftRoutes(api, deps);
   whoamiRoutes(api, deps);
