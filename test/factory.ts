@@ -34,5 +34,5 @@ export async function inboxEvent(db: Database, event: InboxEvent): Promise<Queue
     insert into tds_inbox_payloads (event_id, source, version, payload)
     values (${eventId}, ${event.source ?? 'webhook'}, ${version}, ${record}::json)`.execute(db);
   arrivals += 1;
-  return { id: eventId, arrival: String(arrivals) } as QueuedEvent;
+  return { id: eventId, arrival: String(arrivals), eventType: `${module}.${action}` } as QueuedEvent;
 }

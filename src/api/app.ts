@@ -41,6 +41,7 @@ import { queueRoutes } from './routes/dashboard-queue.ts';
 import { rejectionRoutes } from './routes/dashboard-rejections.ts';
 import { retryRunRoutes } from './routes/dashboard-retry-runs.ts';
 import { storyRoutes } from './routes/dashboard-stories.ts';
+import { syncRoutes } from './routes/dashboard-sync.ts';
 import { whoamiRoutes } from './routes/dashboard-whoami.ts';
 import { workerRoutes } from './routes/dashboard-workers.ts';
 import { workflowDeedRoutes } from './routes/dashboard-workflow-deeds.ts';
@@ -94,6 +95,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   changeRoutes(api, deps);
   completenessRoutes(api, deps);
   errorRoutes(api, deps);
+  syncRoutes(api, deps);
   storyRoutes(api, deps);
   fieldDriftRoutes(api, deps);
   whoamiRoutes(api, deps);

@@ -12,6 +12,7 @@ import { installationCommands } from './commands/installation.ts';
 import { operatorCommands } from './commands/operators.ts';
 import { queueCommands } from './commands/queue.ts';
 import { statusCommand } from './commands/status.ts';
+import { syncCommands } from './commands/sync.ts';
 import { zohoCommands } from './commands/zoho.ts';
 import { completionCommand } from './completion.ts';
 import { openTransport } from './open.ts';
@@ -33,6 +34,7 @@ export const COMMANDS: Command[] = [
   ...dlqCommands,
   ...dlqDeedCommands,
   ...queueCommands,
+  ...syncCommands,
   ...operatorCommands,
   exportCommand,
   ...zohoCommands,
@@ -44,6 +46,7 @@ const SUMMARIES: Record<string, string> = {
   events: 'Events: list, show, why, replay, take out of the queue',
   dlq: 'Dead letters: list, by cause, retry, edit, discard',
   queue: 'The queue as a whole: counts, pause, purge, rebuild',
+  sync: 'How the mirror is kept in step: health, events, errors, course',
   alerts: 'Alerts: list, acknowledge, test',
   workers: 'Worker processes',
   workflow: 'Workflows: list, start, pause, retry, approve',

@@ -10,6 +10,7 @@ import type { MirrorTables } from './schema/mirror.ts';
 import type { MonitorTables } from './schema/monitor.ts';
 import type { PullTables } from './schema/pull.ts';
 import type { QueueTables } from './schema/queue.ts';
+import type { RefetchTables } from './schema/refetches.ts';
 import type { RejectionTables } from './schema/rejections.ts';
 import type { WorkflowTables } from './schema/workflows.ts';
 import type { ZohoTables } from './schema/zoho.ts';
@@ -26,6 +27,7 @@ export type * from './schema/mirror.ts';
 export type * from './schema/monitor.ts';
 export type * from './schema/pull.ts';
 export type * from './schema/queue.ts';
+export type * from './schema/refetches.ts';
 export type * from './schema/rejections.ts';
 export type * from './schema/workflows.ts';
 export type * from './schema/zoho.ts';
@@ -43,6 +45,7 @@ export type Schema = AlertTables &
   MonitorTables &
   PullTables &
   QueueTables &
+  RefetchTables &
   RejectionTables &
   WorkflowTables &
   ZohoTables;

@@ -1,5 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
 
+/** `in_part`: after the event its record is unknown, known in part, out of date, or told of although it is deleted. */
+export type Folded = { queue_id: string; outcome: MirrorOutcome; in_part: boolean };
+
 export type MirrorOutcome = 'applied' | 'partial' | 'unchanged' | 'stale' | 'superseded' | 'hint';
 
 /**
@@ -19,7 +22,7 @@ export type MirrorOutcome = 'applied' | 'partial' | 'unchanged' | 'stale' | 'sup
  * The rows are written in the order of the primary key, so that two transactions never wait for each other in a
  * circle. The versions are compared once more at that moment: a row committed since our snapshot may be newer.
  */
-export function foldInto(incoming: RawBuilder<unknown>): RawBuilder<{ queue_id: string; outcome: MirrorOutcome }> {
+export function foldInto(incoming: RawBuilder<unknown>): RawBuilder<Folded> {
   return sql`
     with recursive incoming as materialized (
       select *, lag(queue_id) over (partition by module, entity_id, organization_id order by arrival) as previous_id
@@ -62,7 +65,8 @@ export function foldInto(incoming: RawBuilder<unknown>): RawBuilder<{ queue_id: 
         when arrival < max(arrival) filter (where outcome = 'applied')
           over (partition by module, entity_id, organization_id) then 'superseded'
         else 'applied'
-      end as outcome
+      end as outcome,
+      stale_since is not null or outcome = 'hint' and (record is null or deleted_at is not null) as in_part
     from folded left join written using (module, entity_id, organization_id)`;
 }
 

@@ -2,7 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import { TaggedError } from '../errors.ts';
 import { booksModules, POINTER_FIELD } from '../zoho/modules/modules.ts';
 import type { Handler, HandlerContext, QueuedEvent } from './handler.ts';
-import { foldInto, type MirrorOutcome } from './mirror-fold.ts';
+import { type Folded, foldInto, type MirrorOutcome } from './mirror-fold.ts';
+import { namesOthers, wantRefetches } from './mirror-wants.ts';
 
 /**
  * Keeps books_records equal to Zoho Books: the newest full record known, and a tombstone for a deleted one.
@@ -56,8 +57,20 @@ async function handleBatch(events: QueuedEvent[], { trx }: HandlerContext): Prom
   if (rows.length < events.length) {
     throw new TaggedError('ValidationError', 'the inbox holds no record for this event');
   }
+  await wantRefetches(trx, { inPart: idsOf(rows.filter(({ in_part }) => in_part)), naming: naming(events, rows) });
   return new Map(rows.map((row) => [row.queue_id, row.outcome]));
 }
+
+const idsOf = (rows: readonly Folded[]) => rows.map(({ queue_id }) => queue_id);
+
+/** Events that told something new and name other records. */
+function naming(events: readonly QueuedEvent[], rows: readonly Folded[]): string[] {
+  const names = new Set(events.filter(({ eventType }) => namesOthers(eventType)).map(({ id }) => id));
+  if (names.size === 0) return [];
+  return idsOf(rows.filter(({ queue_id, outcome }) => names.has(queue_id) && NEWS.has(outcome)));
+}
+
+const NEWS: ReadonlySet<MirrorOutcome> = new Set(['applied', 'partial', 'superseded']);
 
 const FULL_RECORD_FIELDS = JSON.stringify(
   Object.fromEntries(booksModules.map(({ name, fullRecordFields }) => [name, fullRecordFields])),

@@ -90,7 +90,12 @@ type Some = { details: Details; refused: Map<string, string> };
  * The records of the ids, or of some of them when Zoho or the quota stop us on the way. Throws when there is not even
  * one.
  */
-async function detailsOf(client: ZohoClient, module: PullModule, ids: readonly string[], turn: Turn): Promise<Some> {
+export async function detailsOf(
+  client: ZohoClient,
+  module: PullModule,
+  ids: readonly string[],
+  turn: Turn,
+): Promise<Some> {
   const some: Some = { details: new Map(), refused: new Map() };
   try {
     await untilDone(some, client, module, ids, turn);

@@ -17,9 +17,9 @@ export type Judged = { judged: number; holes: number };
 
 /**
  * Judges every change that was found at least `graceSeconds` ago, each once. A hole is a change of a module that webhooks
- * announce, found by a run, for which no webhook of the same record came with that version or a later one (a body without
- * a version tells of the state at its arrival), and for a deletion none that tells of a deletion. What was fetched alone had
- * been asked for by a webhook. In batches, until `signal`; several workers may judge at once.
+ * announce for which no webhook of the same record came with that version or a later one (a body without a version tells
+ * of the state at its arrival), and for a deletion none that tells of a deletion. A payment announces what it did to the
+ * invoice or bill that it names: Zoho gives both the same time. In batches, until `signal`; several workers may judge at once.
  */
 export async function judgeHoles(db: Database, graceSeconds: number, signal?: AbortSignal): Promise<Judged> {
   const sum = { judged: 0, holes: 0 };
@@ -39,7 +39,7 @@ async function judgeBatch(db: Database, graceSeconds: number): Promise<Judged> {
       where judged_at is null and found_at <= now() - ${graceSeconds} * interval '1 second'
       order by found_at limit ${BATCH} for update skip locked),
     suspect as materialized (
-      select * from due where not announced and run_id is not null and module = any (${ANNOUNCED_MODULES}::text[])
+      select * from due where not announced and module = any (${ANNOUNCED_MODULES}::text[])
         and (version is not null or difference = 'extra')),
     expected as materialized (
       select organization_id, module, min(since) as since from (
@@ -52,7 +52,7 @@ async function judgeBatch(db: Database, graceSeconds: number): Promise<Judged> {
       insert into tds_holes (event_id, organization_id, module, entity_id, version, difference, changed_at, pulled_at)
       select event_id, organization_id, module, entity_id, version, difference, changed_at, found_at
       from suspect s join expected e using (organization_id, module)
-      where changed_at >= e.since and not ${wasAnnounced}
+      where changed_at >= e.since and not ${wasAnnounced} and not ${wasNamed}
       order by module, entity_id, organization_id
       on conflict do nothing returning 1),
     judged as (
@@ -69,3 +69,8 @@ const wasAnnounced = sql`exists (
     and q.organization_id = s.organization_id and i.module = s.module and p.source = 'webhook'
     and case when s.difference = 'extra' then i.action = 'deleted'
       else coalesce(p.version, i.received_at) >= s.version end offset 0)`;
+
+const wasNamed = sql`exists (
+  select from tds_refetches r
+  where r.module = s.module and r.entity_id = s.entity_id and r.organization_id = s.organization_id
+    and r.reason = 'named' and s.version between r.version - interval '5 seconds' and r.version + interval '5 seconds')`;

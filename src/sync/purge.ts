@@ -9,7 +9,7 @@ const BATCH = 1000;
  */
 export async function purgePulls(db: Database, days: number, signal?: AbortSignal): Promise<number> {
   let purged = 0;
-  for (const step of [oldChanges(days), oldHoles(days), oldHours(days), ABANDONED_PAGES]) {
+  for (const step of [oldChanges(days), oldHoles(days), oldHours(days), oldRefetches(days), ABANDONED_PAGES]) {
     for (let rows = BATCH; rows === BATCH && !signal?.aborted; purged += rows)
       rows = Number((await step.execute(db)).numAffectedRows ?? 0);
   }
@@ -39,6 +39,12 @@ const oldHoles = (days: number) => sql`
   delete from tds_holes where event_id in (
     select event_id from tds_holes where found_at < now() - make_interval(days => ${days})
     order by found_at limit ${BATCH})`;
+
+/** What nobody fetches (its organization is not connected) goes as well. */
+const oldRefetches = (days: number) => sql`
+  delete from tds_refetches where ctid = any (array(
+    select ctid from tds_refetches where coalesce(done_at, wanted_at) < now() - make_interval(days => ${days})
+    limit ${BATCH} for update skip locked))`;
 
 /** Moved into one row that says since when, and when last, webhooks came; the rhythm needs four weeks. */
 const oldHours = (days: number) => sql`

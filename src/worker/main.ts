@@ -7,6 +7,7 @@ import { type Part, runProcess } from '../shutdown.ts';
 import { syncWorkflows } from '../sync/definitions.ts';
 import { notifySystemd } from '../systemd.ts';
 import { startTracing } from '../tracing/start.ts';
+import { createClients } from '../zoho/client/clients.ts';
 import { containErrors } from './containment.ts';
 import { guardExit } from './exit-guard.ts';
 import { leaked } from './run-handlers.ts';
@@ -52,8 +53,11 @@ async function ordinary(): Promise<Part[]> {
     start: () => notifySystemd(systemdEnvironment(), 'READY=1'),
     stop: () => notifySystemd(systemdEnvironment(), 'STOPPING=1'),
   };
-  const worker = await createWorker({ ...config, databaseUrl: url }, log, (db, metrics) =>
-    syncWorkflows(db, config, zohoCalls(metrics)),
+  const worker = await createWorker(
+    { ...config, databaseUrl: url },
+    log,
+    (db, metrics) => syncWorkflows(db, config, zohoCalls(metrics)),
+    (db, metrics) => createClients(db, config, { onCall: zohoCalls(metrics) }),
   );
   return [worker, systemd];
 }

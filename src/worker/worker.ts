@@ -16,9 +16,11 @@ import { sessionsOf } from '../queue/rescue.ts';
 import type { Part } from '../shutdown.ts';
 import { WORKFLOWS_CHANNEL } from '../workflows/held.ts';
 import { Workflows } from '../workflows/registry.ts';
+import type { ZohoClient } from '../zoho/client/client.ts';
 import type { CrashPoint, WorkerContext } from './context.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Loop } from './loop.ts';
+import { RefetchLoop } from './refetch-loop.ts';
 import { Schedule } from './schedule.ts';
 import { SuspectRunner } from './suspects.ts';
 import { Sweep } from './sweep.ts';
@@ -39,11 +41,13 @@ const WORKFLOW_STATEMENT_MS = 60_000;
 /**
  * Puts a worker together: its pools, its heartbeat, the claim loops, sweeps and schedule.
  * @param defineWorkflows the workflows it runs, over their own pool; default: none
+ * @param connect the clients of the organizations whose records it fetches alone, over the same pool; default: none
  */
 export async function createWorker(
   config: WorkerConfig,
   log: Logger,
   defineWorkflows: (db: Database, metrics: ProcessMetrics) => Workflows = () => new Workflows([], []),
+  connect: (db: Database, metrics: ProcessMetrics) => ReadonlyMap<string, ZohoClient> = () => new Map(),
 ): Promise<Part> {
   const { context, queue, close } = await createContext(config, log, randomUUID());
   const dog = createWatchdog(config, context);
@@ -52,6 +56,8 @@ export async function createWorker(
   const workflows = defineWorkflows(runs.db, context.metrics);
   const concurrency = config.workflowConcurrency;
   const workflowLoop = new WorkflowLoop(context, { queue, runs, workflows, concurrency });
+  const clients = connect(runs.db, context.metrics);
+  const refetchLoop = new RefetchLoop(context, { db: runs.db, pool: runs.pool, clients });
   const heartbeat = createHeartbeat(config, context, loop, workflowLoop);
   const suspects = new SuspectRunner(context.pool, log);
   const { leaseSeconds } = config;
@@ -70,6 +76,7 @@ export async function createWorker(
         await pause(queue, 'TDS_START_PAUSED', 'a worker started with TDS_START_PAUSED=1');
       loop.start();
       workflowLoop.start();
+      refetchLoop.start();
       sweep.start();
       await schedule.start();
       notifying.start?.();
@@ -83,7 +90,7 @@ export async function createWorker(
       await schedule.stop();
       await notifying.stop?.();
       const drainMs = config.drainSeconds * 1000;
-      await Promise.all([loop.stop(drainMs), workflowLoop.stop(drainMs)]).finally(async () => {
+      await Promise.all([loop.stop(drainMs), workflowLoop.stop(drainMs), refetchLoop.stop()]).finally(async () => {
         await sweep.stop();
         await heartbeat.stop();
         await counters.stop();
@@ -161,12 +168,12 @@ async function createContext(config: WorkerConfig, log: Logger, workerId: string
   return { context, queue: queue.db, close: () => Promise.all([queue.close(), forHandlers.close()]) };
 }
 
-/** Two connections for each run: one in its activity's transaction, one for what it reads beside it. */
+/** Two connections for each run: one in its activity's transaction, one for what it reads beside it; as many for refetches. */
 function openRuns({ databaseUrl, workflowConcurrency }: WorkerConfig, context: WorkerContext) {
   const { workerId, log, outage, metrics } = context;
   return openDatabase({
     ...{ url: databaseUrl, log, ...(outage && { outage }), onStatement: statementsOf(metrics, 'workflows') },
-    max: workflowConcurrency * 2 + 2,
+    max: workflowConcurrency * 2 + 4,
     applicationName: sessionsOf(workerId),
     statementTimeoutMs: WORKFLOW_STATEMENT_MS,
     queryTimeoutMs: WORKFLOW_STATEMENT_MS + 2000,

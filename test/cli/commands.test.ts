@@ -59,6 +59,13 @@ const IDS: Record<string, () => Promise<string>> = {
     return id;
   },
   '<alert>': () => addAlert(db),
+  '<failed>': async () => {
+    const { rows } = await pool.query<{ id: string }>(`
+      insert into tds_workflows (name, organization_id, status, payload, result, progress, started_by)
+      values ('SyncAll', '10', 'failed', '{}', '{"message":"no","tag":"NetworkError"}', '{"records":0}', 'ann')
+      returning id`);
+    return rows[0]?.id ?? '';
+  },
   '<run>': async () =>
     JSON.parse((await tds(['dlq', 'retry', await addDeadLetter(db), '--max-failures', '20', '-y', '-o', 'json'])).out)
       .id,
@@ -106,6 +113,15 @@ const LINES: Record<string, Line> = {
   'queue release-stuck': { words: 'queue release-stuck --yes', route: 'post /dashboard/queue/release-stuck' },
   'queue purge': { words: 'queue purge --days 90 --yes', route: 'post /dashboard/queue/purge' },
   'queue rebuild': { words: 'queue rebuild --dry-run', route: 'post /dashboard/queue/rebuild' },
+  'sync health': { words: 'sync health', route: 'get /dashboard/sync/health' },
+  'sync overview': { words: 'sync overview', route: 'get /dashboard/sync/overview' },
+  'sync events': { words: 'sync events --limit 20 --status failed', route: 'get /dashboard/sync/events' },
+  'sync webhooks': { words: 'sync webhooks', route: 'get /dashboard/sync/webhooks' },
+  'sync metrics': { words: 'sync metrics --period hour', route: 'get /dashboard/sync/metrics' },
+  'sync timeline': { words: 'sync timeline --hours 2', route: 'get /dashboard/sync/timeline' },
+  'sync errors': { words: 'sync errors --include-resolved', route: 'get /dashboard/sync/errors' },
+  'sync performance': { words: 'sync performance', route: 'get /dashboard/sync/performance' },
+  'sync resolve': { words: 'sync resolve <failed>', route: 'post /dashboard/sync/errors/{id}/resolve' },
   'alerts list': { words: 'alerts list', route: 'get /dashboard/alerts' },
   'alerts test': { words: 'alerts test', code: 1 },
   'alerts ack': { words: 'alerts ack <alert>', route: 'post /dashboard/alerts/{id}/acknowledge' },

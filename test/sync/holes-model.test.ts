@@ -35,6 +35,7 @@ type Step =
   | ({ kind: 'webhook' } & Webhook)
   | ({ kind: 'found' } & Change)
   | { kind: 'pulledWhole'; module: string; version: number }
+  | { kind: 'named'; entityId: string; version: number }
   | { kind: 'judge' };
 
 const module = fc.constantFrom('invoice', 'invoice', 'bill', 'tax');
@@ -52,6 +53,7 @@ const steps = fc.array(
       ...{ announced: fc.nat(4).map((n) => n === 0), alone: fc.nat(4).map((n) => n === 0) },
     }),
     fc.record({ kind: fc.constant('pulledWhole' as const), module, version }),
+    fc.record({ kind: fc.constant('named' as const), entityId, version }),
     fc.record({ kind: fc.constant('judge' as const) }),
   ),
   { maxLength: 14 },
@@ -62,6 +64,8 @@ class Model {
   webhooks: Webhook[] = [];
   waiting: Change[] = [];
   pulledWhole = new Map<string, number>();
+  /** The version of the payment that named a record last. */
+  named = new Map<string, number>();
   holes = new Set<string>();
   readonly #now: number;
 
@@ -75,10 +79,11 @@ class Model {
     for (const change of due) if (this.#isHole(change)) this.holes.add(keyOf(change));
   }
 
-  #isHole({ module, entityId, version, foundAgo, announced, alone }: Change): boolean {
-    if (announced || alone || module === 'tax') return false;
+  #isHole({ module, entityId, version, foundAgo, announced }: Change): boolean {
+    if (announced || module === 'tax') return false;
     const changedAt = version === null ? this.#now - foundAgo : atVersion(this.#now, version);
     if (changedAt < this.#expectedSince(module)) return false;
+    if (version !== null && this.named.get(`${module} ${entityId}`) === version) return false;
     return !this.webhooks.some((webhook) => {
       if (webhook.module !== module || webhook.entityId !== entityId) return false;
       if (version === null) return webhook.action === 'deleted';
@@ -110,6 +115,12 @@ async function happens(now: number, model: Model, step: Step): Promise<void> {
     const mark = { organizationId: ORGANIZATION, module: step.module, runId: randomUUID(), scannedPages: 1 };
     const startedAt = new Date(at).toISOString();
     await db.transaction().execute((trx) => advanceMark(trx, { ...mark, startedAt, scannedRecords: 1 }));
+  } else if (step.kind === 'named') {
+    model.named.set(`invoice ${step.entityId}`, step.version);
+    await sql`
+      insert into tds_refetches (organization_id, module, entity_id, reason, version)
+      values (${ORGANIZATION}, 'invoice', ${step.entityId}, 'named', ${new Date(atVersion(now, step.version))})
+      on conflict (module, entity_id, organization_id) do update set version = excluded.version`.execute(db);
   } else {
     model.judge();
     await judgeHoles(db, GRACE_SECONDS);
@@ -132,7 +143,7 @@ async function found(now: number, { module, entityId, version, foundAgo, announc
 t.test('whatever comes in which order, the holes are those of the model', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (given) => {
-      await pool.query(`truncate tds_pulled_changes, tds_holes, tds_change_totals, tds_pull_marks, tds_sync_queue,
+      await pool.query(`truncate tds_pulled_changes, tds_holes, tds_change_totals, tds_pull_marks, tds_refetches, tds_sync_queue,
         tds_inbox_events, tds_inbox_payloads`);
       const now = Date.now();
       const model = new Model(now);

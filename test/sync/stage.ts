@@ -28,7 +28,7 @@ export async function stage(
 ) {
   await pool.query(`truncate books_records, tds_pulled_changes, tds_pull_rows, tds_pull_pages, tds_pull_marks,
     tds_pull_verdicts, tds_withheld_deletions, tds_sync_queue, tds_inbox_events, tds_inbox_payloads, tds_zoho_tokens,
-    tds_zoho_quota, tds_zoho_calls, tds_holes, tds_change_totals, tds_zoho_rules`);
+    tds_zoho_quota, tds_zoho_calls, tds_holes, tds_change_totals, tds_zoho_rules, tds_refetches`);
   const books = new Books().fill(counts);
   const standIn = await StandIn.start(t, { books, limits });
   const { callsPerMinute = 100, windowMs = 60_000 } = limits;

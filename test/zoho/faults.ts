@@ -61,6 +61,12 @@ export class Faults {
     this.#ordered.push({ fault, path: new RegExp(path), times });
   }
 
+  /** From now on nothing goes wrong. */
+  clear(): void {
+    this.#ordered.length = 0;
+    this.#share = undefined;
+  }
+
   /** This share of all calls, from 0 to 1, meets one of these faults. */
   always(probability: number, faults: readonly [Fault, ...Fault[]], random: Random): void {
     this.#share = probability > 0 ? { probability, faults, random } : undefined;
