@@ -4,6 +4,7 @@ import type { Database } from '../../db/database.ts';
 import { isDatabaseAway } from '../../errors.ts';
 import { counter, type Family, gauge } from './family.ts';
 import { attemptFamilies, eventOperations, readAttempts } from './read/attempts.ts';
+import { completenessFamilies } from './read/completeness.ts';
 import { type CounterRow, countedFamilies, readCounters } from './read/counters.ts';
 import { installationFamilies } from './read/installation.ts';
 import { queueFamilies } from './read/queue.ts';
@@ -49,6 +50,7 @@ function readFamilies(db: Database): Promise<Family[]> {
         ),
         ...(await queueFamilies(trx)),
         ...(await zohoFamilies(trx)),
+        ...(await completenessFamilies(trx)),
         ...(await installationFamilies(trx)),
       ];
     });
