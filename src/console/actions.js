@@ -10,24 +10,28 @@ const underWay = new Set();
  * Posts to `path`, says what became of it and moves the focus to the next row. While it is under way, and as long as
  * its row is still there afterwards, another click does nothing. Resolves when there is something new to show.
  */
-export async function act(click, path, done) {
-  const clicked = click.currentTarget;
+export async function act(click, path, done, body) {
+  return actOn(click, click.currentTarget, path, done, body);
+}
+
+/** The same for a click that has passed since, on `clicked`. */
+export async function actOn(click, clicked, path, done, body) {
   if (underWay.has(path) || clicked.getAttribute('aria-disabled') === 'true') return false;
   underWay.add(path);
   // With no other row there is nothing that could slide below the pointer.
   if (otherButton(clicked)) hold(click);
   // Not `disabled`, which would take the focus away.
   clicked.setAttribute('aria-disabled', 'true');
-  const isDone = await attempt(path, done);
+  const isDone = await attempt(path, done, body);
   underWay.delete(path);
   if (isDone) focusNext(clicked);
   else clicked.removeAttribute('aria-disabled');
   return true;
 }
 
-async function attempt(path, done) {
+async function attempt(path, done, body) {
   try {
-    await post(path);
+    await post(path, body);
     say(done);
     return true;
   } catch (error) {

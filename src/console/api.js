@@ -42,14 +42,16 @@ export async function pollPage(path) {
   return { rows: parseExactly(text), next };
 }
 
-export async function post(path) {
-  return parseExactly((await request('POST', path)).text);
+/** @param body sent as JSON; without it nothing is sent */
+export async function post(path, body) {
+  const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+  return parseExactly((await request('POST', path, headers, body && JSON.stringify(body))).text);
 }
 
-async function request(method, path, headers = {}) {
+async function request(method, path, headers = {}, body = undefined) {
   try {
     const signal = AbortSignal.timeout(PATIENCE_MS);
-    const answer = await fetch(path, { method, headers, signal });
+    const answer = await fetch(path, { method, headers, signal, body });
     return check(answer, await answer.text());
   } catch (error) {
     throw error instanceof SignInNeeded || error instanceof Refusal ? error : new Away('No answer from the API');

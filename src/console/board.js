@@ -77,6 +77,8 @@ function alertItem(alert, me, acknowledge) {
     { className: 'body' },
     element('p', { className: 'title' }, tag(alert.severity, alert.severity), ` ${alert.title}`),
     element('p', {}, alert.message),
+    alert.likely_cause && element('p', {}, element('b', {}, 'Likely cause: '), alert.likely_cause),
+    alert.runbook_step && element('p', {}, element('b', {}, 'Next step: '), alert.runbook_step, ' ', runbook(alert)),
     element('p', { className: 'meta' }, 'fired ', time(alert.fired_at), acknowledgement(alert)),
   );
   const act = (click) => acknowledge(alert, click);
@@ -85,6 +87,25 @@ function alertItem(alert, me, acknowledge) {
   return element('li', { className: 'item' }, body, isOpen && button('Acknowledge', `ack-${alert.id}`, act, extra));
 }
 
-function acknowledgement({ acknowledged_by }) {
-  return acknowledged_by === null ? null : `, acknowledged by ${acknowledged_by}`;
+/** A link where RUNBOOK_URL is an address; otherwise the place in the documents that came with the release. */
+function runbook({ runbook: place, title }) {
+  if (!/^https?:/.test(place)) return element('code', {}, place);
+  return element('a', { href: place, 'aria-label': `Runbook of ${title}` }, 'Runbook');
+}
+
+function acknowledgement({ acknowledged_by, acknowledgement_note: note }) {
+  return acknowledged_by === null ? null : `, acknowledged by ${acknowledged_by}${note ? `: ${note}` : ''}`;
+}
+
+/** Asks for a note; resolves to the text, which may be empty, or to null. Esc is no. */
+export function askForNote({ title }) {
+  const dialog = $('acknowledge');
+  $('acknowledge-title').textContent = `Acknowledge ${title}?`;
+  $('acknowledge-note').value = '';
+  dialog.returnValue = '';
+  dialog.showModal();
+  return new Promise((resolve) => {
+    const answer = () => resolve(dialog.returnValue === 'yes' ? $('acknowledge-note').value.trim() : null);
+    dialog.addEventListener('close', answer, { once: true });
+  });
 }

@@ -1,7 +1,7 @@
-import { act } from './actions.js';
+import { act, actOn } from './actions.js';
 import { SignInNeeded } from './api.js';
 import { ask, askAnew, events, letters } from './ask.js';
-import { renderAlerts, renderCounts, renderFigures, renderVerdict } from './board.js';
+import { askForNote, renderAlerts, renderCounts, renderFigures, renderVerdict } from './board.js';
 import { isRunning, retryGroup } from './bulk.js';
 import { $, ageTimes } from './dom.js';
 import { renderEvents } from './events.js';
@@ -101,7 +101,14 @@ function showPlace() {
 }
 
 async function acknowledge(alert, click) {
-  if (await act(click, `alerts/${alert.id}/acknowledge`, `${alert.title}: acknowledged.`)) refreshAnew();
+  // It belongs to the click only until we wait.
+  const clicked = click.currentTarget;
+  if (clicked.getAttribute('aria-disabled') === 'true') return;
+  const note = await askForNote(alert);
+  if (note === null) return;
+  const body = note === '' ? undefined : { note };
+  const done = `${alert.title}: acknowledged.`;
+  if (await actOn(click, clicked, `alerts/${alert.id}/acknowledge`, done, body)) refreshAnew();
 }
 
 async function retry(letter, click) {

@@ -55,10 +55,17 @@ t.test('an alert is acknowledged with a click', async (t) => {
   const { page } = await openPage(browser);
   await page.goto(url);
   await page.getByRole('heading', { name: 'Many wait.' }).waitFor();
-  await page.getByRole('button', { name: 'Acknowledge Queue Backlog Warning' }).click();
-  await page.getByText('acknowledged by local').waitFor();
+  await page.getByText('Next step: ').waitFor();
+  await page.getByText('docs/runbook.md#').waitFor();
+  const acknowledge = page.getByRole('button', { name: 'Acknowledge Queue Backlog Warning' });
+  await acknowledge.click();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await acknowledge.click();
+  await page.getByLabel('Note for your colleagues').fill('an import, until ten');
+  await page.getByRole('button', { name: 'Acknowledge', exact: true }).click();
+  await page.getByText('acknowledged by local: an import, until ten').waitFor();
   const alert = await db.selectFrom('tds_alerts').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
-  t.equal(alert.acknowledged_by, 'local');
+  t.match(alert, { acknowledged_by: 'local', acknowledgement_note: 'an import, until ten' });
 });
 
 t.test('a dead letter is retried with a click', async (t) => {

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import type { FiringAlert } from '../../monitor/alerts/firing.ts';
 import { readMetrics } from '../../monitor/metrics.ts';
 import { queueStats } from '../../queue/inspect.ts';
 import type { Api, Deps } from '../deps.ts';
@@ -22,6 +23,12 @@ const Alert = Type.Object({
   acknowledged_by: Nullable(Type.String()),
   acknowledgement_note: Nullable(Type.String()),
   labels: Type.Record(Type.String(), Type.String(), { examples: [{ error_tag: 'ConflictError' }] }),
+  likely_cause: Type.String(),
+  runbook_step: Type.String(),
+  runbook: Type.String({
+    description: 'Where to read on, below RUNBOOK_URL.',
+    examples: ['docs/runbook.md#no_worker'],
+  }),
 });
 
 const KeyMetric = Type.Object({
@@ -85,14 +92,20 @@ const Metrics = Type.Object({
 const QueueStats = Type.Object({ ...BY_STATUS, total: Count });
 
 /** The numbers: cheap at any size of the queue, so they may be asked for every few seconds. */
-export function metricsRoutes(api: Api, { db, config: { keyMetricBands } }: Deps): void {
+export function metricsRoutes(api: Api, { db, config: { keyMetricBands, runbookUrl } }: Deps): void {
   const config = { role: 'viewer' } as const;
   const tags = ['dashboard'];
 
   api.get(
     '/dashboard/metrics',
     { config, schema: { tags, summary: 'Health of the whole system at a glance', response: { 200: Metrics } } },
-    async () => readMetrics(db, keyMetricBands),
+    async () => {
+      const metrics = await readMetrics(db, keyMetricBands);
+      const linked = (alerts: FiringAlert[]) =>
+        alerts.map((alert) => ({ ...alert, runbook: `${runbookUrl}#${alert.rule}` }));
+      const { active_alerts, acknowledged_alerts } = metrics;
+      return { ...metrics, active_alerts: linked(active_alerts), acknowledged_alerts: linked(acknowledged_alerts) };
+    },
   );
 
   api.get(
