@@ -13,6 +13,7 @@ import { operatorCommands } from './commands/operators.ts';
 import { queueCommands } from './commands/queue.ts';
 import { statusCommand } from './commands/status.ts';
 import { syncCommands } from './commands/sync.ts';
+import { tokenCommands } from './commands/tokens.ts';
 import { zohoCommands } from './commands/zoho.ts';
 import { completionCommand } from './completion.ts';
 import { openTransport } from './open.ts';
@@ -36,6 +37,7 @@ export const COMMANDS: Command[] = [
   ...queueCommands,
   ...syncCommands,
   ...operatorCommands,
+  ...tokenCommands,
   exportCommand,
   ...zohoCommands,
   ...installationCommands,
@@ -51,6 +53,7 @@ const SUMMARIES: Record<string, string> = {
   workers: 'Worker processes',
   workflow: 'Workflows: list, start, pause, retry, approve',
   audit: 'What operators did',
+  token: 'Tokens of operators: make, list, revoke',
   zoho: 'Zoho Books itself: connect, check, quota, signatures',
   views: 'The typed views of the mirror',
   migrate: 'The tables of the database',

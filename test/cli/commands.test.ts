@@ -59,6 +59,8 @@ const IDS: Record<string, () => Promise<string>> = {
     return id;
   },
   '<alert>': () => addAlert(db),
+  '<name>': async () => `ann-${randomUUID()}`,
+  '<token>': async () => JSON.parse((await tds(['token', 'create', randomUUID(), '-o', 'json'])).out).id,
   '<failed>': async () => {
     const { rows } = await pool.query<{ id: string }>(`
       insert into tds_workflows (name, organization_id, status, payload, result, progress, started_by)
@@ -127,6 +129,10 @@ const LINES: Record<string, Line> = {
   'alerts ack': { words: 'alerts ack <alert>', route: 'post /dashboard/alerts/{id}/acknowledge' },
   'workers list': { words: 'workers list', route: 'get /dashboard/workers' },
   'audit list': { words: 'audit list --since 7d --limit 5', route: 'get /dashboard/audit' },
+  'token list': { words: 'token list', route: 'get /dashboard/tokens' },
+  'token create': { words: 'token create <name> --role viewer --days 30' },
+  'token revoke': { words: 'token revoke <token> --yes', route: 'post /dashboard/tokens/{id}/revoke' },
+  'audit verify': { words: 'audit verify', route: 'get /dashboard/audit/verify' },
   export: { words: 'export dead_letters --format json' },
   'zoho connect': { words: 'zoho connect', code: 2 },
   'zoho check': { words: 'zoho check', code: 2 },
