@@ -25,6 +25,7 @@ create table tds_tokens (
   constraint somebody_revoked_it check ((revoked_at is null) = (revoked_by is null))
 );
 create unique index tds_tokens_name on tds_tokens (name) where revoked_at is null;
+create index tds_tokens_ended on tds_tokens (least(revoked_at, expires_at));
 comment on table tds_tokens is 'tokens of operators, beside those of OPERATOR_TOKENS';
 comment on column tds_tokens.name is 'who has it, as the audit log calls him; one that is not revoked has a name of its own';
 comment on column tds_tokens.role is 'what he may do';

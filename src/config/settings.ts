@@ -2,6 +2,7 @@
 
 import { BAND_NAMES } from '../monitor/alerts/bands.ts';
 import { DATABASE_AWAY, RULES } from '../monitor/alerts/rules.ts';
+import { RETENTION_KINDS, type RetentionKind } from '../queue/retention.ts';
 import * as telemetry from './telemetry-values.ts';
 import * as value from './values.ts';
 
@@ -114,6 +115,11 @@ export const SETTINGS = {
   watchdogSeconds: optional('WATCHDOG_SECONDS', value.seconds(0, 1800)),
   drainSeconds: setting('DRAIN_SECONDS', value.seconds(0, 3600), 25),
   retentionDays: setting('RETENTION_DAYS', value.integer(1, 3650), 30),
+  retentionByKind: setting<Partial<Record<RetentionKind, number>>>(
+    'RETENTION_BY_KIND',
+    value.daysByName(RETENTION_KINDS),
+    {},
+  ),
   auditRetentionDays: optional('AUDIT_RETENTION_DAYS', value.integer(30, 36_500)),
   historyDays: setting('HISTORY_DAYS', value.integer(0, 36_500), 90),
   metricsRetentionDays: setting('METRICS_RETENTION_DAYS', value.integer(14, 3650), 90),

@@ -163,6 +163,20 @@ export function numbersByName(known: readonly string[]): (value: string) => Reco
   };
 }
 
+/** The same with whole days, from 1 to ten years: nobody means to keep something for no day at all. */
+export function daysByName(known: readonly string[]): (value: string) => Record<string, number> {
+  return (value) => {
+    const days = numbersByName(known)(value);
+    const wrong = Object.keys(days).find((name) => !(Number.isInteger(days[name]) && within(days[name] ?? 0, 1, 3650)));
+    if (wrong) throw new Error(`must give ${wrong} a whole number of days from 1 to 3650`);
+    return days;
+  };
+}
+
+function within(number: number, min: number, max: number): boolean {
+  return number >= min && number <= max;
+}
+
 export function flag(value: string): boolean {
   if (value !== '0' && value !== '1') throw new Error('must be 0 or 1');
   return value === '1';

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { inTransaction } from '../db/transaction.ts';
+import { daysOf, type Retention, type RetentionKind } from './retention.ts';
 
 const NOTHING = {
   ...{
@@ -15,6 +16,7 @@ const NOTHING = {
     failure_hours: 0,
   },
   ...{ rejections: 0, alerts: 0, notifications: 0, totals: 0, zoho_totals: 0, workers: 0, versions: 0 },
+  ...{ sessions: 0, tokens: 0 },
 };
 
 /** How many rows of each kind were deleted; `dedupe_keys`: set free. */
@@ -24,6 +26,8 @@ type Deleted = keyof PurgeResult;
 
 type Step = {
   text: string;
+  /** Whose retention holds; default: that of everything. */
+  kind?: RetentionKind;
   /** Where the walk begins: before every key. Without it each batch finds the next rows by itself. */
   start?: string[];
 };
@@ -33,10 +37,10 @@ type Batch = { seen: number; reached: string[] | null; deleted: Partial<PurgeRes
 const BATCH = 1000;
 
 /**
- * Deletes what nobody needs any more: completed events older than `days` with their payloads, log rows and inbox rows,
+ * Deletes what nobody needs any more: completed events older than the `retention` with their payloads, log rows and inbox rows,
  * what SQL by hand left behind of deleted events, resolved dead letters and alerts, dead letters discarded 30 days ago, notifications, totals, failures with
- * their groups and hours, counts of rejected deliveries, workers that ended a day ago, and versions of records older than
- * the `days` of books_history_days.
+ * their groups and hours, counts of rejected deliveries, sessions that have ended, tokens that ended long ago, workers that
+ * ended a day ago, and versions of records older than the `days` of books_history_days.
  * Events that wait, run or are dead stay, whatever their age. A dedupe key is set free 30 days after its event arrived:
  * until then the inbox row stays, also with a shorter retention, because the key is the only wall against a repeat.
  *
@@ -45,9 +49,10 @@ const BATCH = 1000;
  *
  * Locks: completed rows of the queue (skipping locked ones), then their inbox rows, as every end of an event does.
  */
-export async function purge(pool: Pool, days: number, signal?: AbortSignal): Promise<PurgeResult> {
+export async function purge(pool: Pool, retention: Retention, signal?: AbortSignal): Promise<PurgeResult> {
   const result = { ...NOTHING };
   for (const step of STEPS) {
+    const days = daysOf(retention, step.kind);
     for await (const deleted of batches(pool, step, days, signal)) add(result, deleted);
   }
   return result;
@@ -196,21 +201,31 @@ const TOTALS_TOO_OLD = `now() - interval '35 days'`;
 
 const VERSION_TOO_OLD = `valid_to < now() - (select days from books_history_days) * interval '1 day'`;
 
+const TOKEN_ENDED = 'least(revoked_at, expires_at)';
+
 const STEPS: Step[] = [
-  { text: EVENTS, start: ['-infinity', FIRST_ID] },
+  { kind: 'events', text: EVENTS, start: ['-infinity', FIRST_ID] },
   { text: DEDUPE_KEYS },
-  { text: leftBehind('edits', 'tds_event_edits', 'event_id'), start: [FIRST_ID] },
-  { text: ended('dead_letters', 'tds_dead_letter_queue', 'id', LETTER_TOO_OLD, 'resolved_at') },
-  { text: INBOX, start: [FIRST_ID] },
-  { text: leftBehind('logs', 'tds_sync_logs', 'queue_id'), start: [FIRST_ID] },
-  { text: leftBehind('failures', 'tds_failures', 'event_id'), start: [FIRST_ID] },
-  { text: ended('failure_groups', 'tds_failure_groups', 'fingerprint', GROUP_TOO_OLD, 'last_seen_at') },
-  { text: ended('failure_hours', 'tds_failure_hours', 'ctid', `hour < ${TOO_OLD}`, 'hour') },
-  { text: ended('rejections', 'tds_webhook_rejections', 'id', `last_at < ${TOO_OLD}`, 'last_at') },
-  { text: ended('alerts', 'tds_alerts', 'id', `resolved_at < ${TOO_OLD}`, 'resolved_at') },
-  { text: ended('notifications', 'tds_notifications', 'id', `created_at < ${TOO_OLD}`, 'created_at') },
-  { text: ended('zoho_totals', 'tds_zoho_totals', 'ctid', `bucket < ${TOO_OLD}`, 'bucket') },
+  { kind: 'events', text: leftBehind('edits', 'tds_event_edits', 'event_id'), start: [FIRST_ID] },
+  { kind: 'dead_letters', text: ended('dead_letters', 'tds_dead_letter_queue', 'id', LETTER_TOO_OLD, 'resolved_at') },
+  { kind: 'events', text: INBOX, start: [FIRST_ID] },
+  { kind: 'events', text: leftBehind('logs', 'tds_sync_logs', 'queue_id'), start: [FIRST_ID] },
+  { kind: 'failures', text: leftBehind('failures', 'tds_failures', 'event_id'), start: [FIRST_ID] },
+  {
+    kind: 'failures',
+    text: ended('failure_groups', 'tds_failure_groups', 'fingerprint', GROUP_TOO_OLD, 'last_seen_at'),
+  },
+  { kind: 'failures', text: ended('failure_hours', 'tds_failure_hours', 'ctid', `hour < ${TOO_OLD}`, 'hour') },
+  { kind: 'rejections', text: ended('rejections', 'tds_webhook_rejections', 'id', `last_at < ${TOO_OLD}`, 'last_at') },
+  { kind: 'alerts', text: ended('alerts', 'tds_alerts', 'id', `resolved_at < ${TOO_OLD}`, 'resolved_at') },
+  {
+    kind: 'notifications',
+    text: ended('notifications', 'tds_notifications', 'id', `created_at < ${TOO_OLD}`, 'created_at'),
+  },
+  { kind: 'totals', text: ended('zoho_totals', 'tds_zoho_totals', 'ctid', `bucket < ${TOO_OLD}`, 'bucket') },
   { text: ended('totals', 'tds_processing_totals', 'ctid', `bucket < ${TOTALS_TOO_OLD}`, 'bucket') },
   { text: ended('workers', 'tds_workers', 'worker_id', `ended_at < now() - interval '1 day'`, 'ended_at') },
+  { text: ended('sessions', 'tds_sessions', 'session_sha256', 'expires_at < now()', 'expires_at') },
+  { kind: 'tokens', text: ended('tokens', 'tds_tokens', 'id', `${TOKEN_ENDED} < ${TOO_OLD}`, TOKEN_ENDED) },
   { text: ended('versions', 'books_past_records', 'ctid', VERSION_TOO_OLD, 'valid_to') },
 ];

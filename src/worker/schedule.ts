@@ -15,6 +15,7 @@ import { checkMetrics, foldMetrics, purgeMetrics } from '../monitor/roll-ups/fol
 import { reportCauses } from '../monitor/sentry/start.ts';
 import { rollUpFailures } from '../queue/failures.ts';
 import { freezeMetrics, purge } from '../queue/purge.ts';
+import { daysOf } from '../queue/retention.ts';
 import { advanceRetryRuns } from '../queue/retry-runs/advance.ts';
 import { purgeRetryRuns } from '../queue/retry-runs/purge.ts';
 import { judgeHoles } from '../sync/holes.ts';
@@ -37,6 +38,7 @@ export type ScheduleOptions = Pick<
   Config,
   | 'failureRateMinEvents'
   | 'retentionDays'
+  | 'retentionByKind'
   | 'historyDays'
   | 'metricsRetentionDays'
   | 'syncChangedCron'
@@ -62,6 +64,7 @@ export class Schedule {
   constructor({ pool, log }: WorkerContext, db: Database, config: ScheduleOptions, workflows: Workflows) {
     const { failureRateMinEvents, retentionDays, historyDays, metricsRetentionDays, alertThresholds } = config;
     const { syncChangedCron, reconcileCron, digestCron, defaultOrganization } = config;
+    const retention = { days: retentionDays, byKind: config.retentionByKind };
     const deadMansSwitch = new DeadMansSwitch(config, log);
     this.#log = log;
     this.#keepHistory = () => setHistoryDays(db, historyDays);
@@ -96,12 +99,12 @@ export class Schedule {
         await this.#keepHistory();
         const { signal } = this.#stopped;
         const purged = await exclusively(pool, 'purge', async () => {
-          await freezeMetrics(pool, retentionDays);
-          const workflows = await purgeWorkflows(db, retentionDays, signal);
+          await freezeMetrics(pool, daysOf(retention, 'events'));
+          const workflows = await purgeWorkflows(db, daysOf(retention, 'workflows'), signal);
           const metrics = await purgeMetrics(db, metricsRetentionDays);
-          await purgePulls(db, retentionDays, signal);
-          await purgeRetryRuns(pool, retentionDays, signal);
-          return { ...(await purge(pool, retentionDays, signal)), workflows, metrics };
+          await purgePulls(db, daysOf(retention, 'pulls'), signal);
+          await purgeRetryRuns(pool, daysOf(retention, 'retry_runs'), signal);
+          return { ...(await purge(pool, retention, signal)), workflows, metrics };
         });
         if (purged) this.#log.info({ component: 'purge', ...purged }, 'old rows purged');
       }),

@@ -160,7 +160,7 @@ t.test('intake goes on while a batch is open, and a row that an operator holds i
     arrived += (await arrive(pool, [`new-${arrived}`])).length;
   });
   t.match(await purge(watched, 30), { events: 1 });
-  t.equal(arrived, 16, 'one event arrived within each transaction');
+  t.equal(arrived, 18, 'one event arrived within each transaction');
   await operator.query('rollback');
   const left = await ids('tds_sync_queue', 'id');
   t.ok(left.includes(held ?? '') && !left.includes(free ?? ''));
@@ -197,7 +197,7 @@ t.test('each statement finds its rows by index and reads no more than its batch'
     await client.query('rollback to explained');
   });
   await purge(watched, 30);
-  t.equal(plans.length, 24, 'batches: 6 of events, 2 each of keys, inbox and logs, 12 others');
+  t.equal(plans.length, 26, 'batches: 6 of events, 2 each of keys, inbox and logs, 14 others');
   for (const plan of plans) {
     t.notMatch(plan, /Seq Scan on tds_/);
     t.ok(rowsRead(plan) <= 5000, `${rowsRead(plan)} rows read`, { plan });
@@ -252,3 +252,22 @@ async function keyOf(id: string | undefined): Promise<string | null | undefined>
   const { rows } = await pool.query('select dedupe_key from tds_inbox_events where event_id = $1', [id]);
   return rows[0]?.dedupe_key;
 }
+
+t.test('each kind may have a retention of its own, and tokens and sessions go as well', async (t) => {
+  await pool.query(`
+    insert into tds_tokens (name, role, token_sha256, created_by, created_at, expires_at, revoked_at, revoked_by)
+    select 'token-' || n, 'viewer', sha256(convert_to('token' || n, 'UTF8')), 'ann', now() - interval '99 days',
+      now() + interval '9 days', case when n < 3 then now() - n * interval '10 days' end, case when n < 3 then 'ann' end
+    from generate_series(1, 3) n`);
+  await pool.query(`
+    insert into tds_sessions (session_sha256, token_sha256, expires_at)
+    select sha256(convert_to('session' || n, 'UTF8')), sha256('x'), now() + n * interval '1 hour' from generate_series(-1, 1) n
+    where n <> 0`);
+  await pool.query(`
+    insert into tds_alerts (rule, title, severity, message, fired_at, resolved_at)
+    values ('of_purge', 'x', 'info', 'x', now() - interval '60 days', now() - interval '50 days')`);
+  t.match(await purge(pool, { days: 30, byKind: { tokens: 15, alerts: 365 } }), { tokens: 1, sessions: 1, alerts: 0 });
+  const { rows } = await pool.query('select name from tds_tokens order by name');
+  t.same(rows, [{ name: 'token-1' }, { name: 'token-3' }], 'what is young or still good stays');
+  t.match(await purge(pool, { days: 30, byKind: {} }), { tokens: 0, sessions: 0, alerts: 1 });
+});

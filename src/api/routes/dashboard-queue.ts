@@ -5,6 +5,7 @@ import { pause, pauseEventType, pauseState, resume, resumeEventType } from '../.
 import { countPurgeable, type PurgeResult, purge } from '../../queue/purge.ts';
 import { rebuild } from '../../queue/rebuild.ts';
 import { countStuck, releaseStuck } from '../../queue/release-stuck.ts';
+import { daysOf } from '../../queue/retention.ts';
 import { booksModules } from '../../zoho/modules/modules.ts';
 import { NOTHING_ELSE } from '../dead-letter-selection.ts';
 import type { Api, Deps } from '../deps.ts';
@@ -100,7 +101,13 @@ const Purged = Type.Object({
 });
 const Purge = Type.Object({
   ...DryRun.properties,
-  days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650, description: 'Default: RETENTION_DAYS.' })),
+  days: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 3650,
+      description: 'For everything; default: RETENTION_DAYS, RETENTION_BY_KIND.',
+    }),
+  ),
 });
 const PURGE_MS = 20_000;
 
@@ -109,13 +116,15 @@ function purgeRoute(api: Api, { db, pool, config }: Deps): void {
   const summary = 'Delete what nobody needs any more, for 20 s at most; what a night does, now';
   const schema = { tags, summary, querystring: Purge, response: { 200: Purged } };
   api.post('/dashboard/queue/purge', { config: { role: 'operator', action }, schema }, async (request) => {
-    const { dry_run, days = config.retentionDays } = request.query;
-    if (dry_run) return { deleted: { events: await countPurgeable(pool, days) }, finished: true };
+    const { dry_run, days } = request.query;
+    const retention = days ?? { days: config.retentionDays, byKind: config.retentionByKind };
+    if (dry_run)
+      return { deleted: { events: await countPurgeable(pool, daysOf(retention, 'events')) }, finished: true };
     const timeUp = AbortSignal.timeout(PURGE_MS);
-    const deleted: PurgeResult | undefined = await exclusively(pool, 'purge', () => purge(pool, days, timeUp));
+    const deleted: PurgeResult | undefined = await exclusively(pool, 'purge', () => purge(pool, retention, timeUp));
     if (!deleted) throw new Problem(409, 'purge_running', 'A worker is purging at this moment: nothing is left to do.');
     await act(db, actorOf(request), {
-      ...{ action, target: null, detail: { days, ...deleted }, stands: ['purged'] },
+      ...{ action, target: null, detail: { days: daysOf(retention), ...deleted }, stands: ['purged'] },
       run: async () => ({ outcome: 'purged' }),
     });
     return { deleted, finished: !timeUp.aborted };

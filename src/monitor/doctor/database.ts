@@ -127,7 +127,8 @@ const indexes: Examination = async (db) => {
   ];
 };
 
-const purge: Examination = async (db, { retentionDays }) => {
+const purge: Examination = async (db, config) => {
+  const retentionDays = config.retentionByKind.events ?? config.retentionDays;
   // The oldest events alone: by index, whatever the number of the others.
   const { rows } = await sql<{ overdue: number }>`
     select count(*)::int as overdue from (
@@ -139,7 +140,7 @@ const purge: Examination = async (db, { retentionDays }) => {
     {
       ...{ code: 'purge_overdue', severity: 'warning', title: 'Old events are not purged' },
       cause: 'no worker ran at 03:17 in the last nights, or the purge failed',
-      evidence: `${overdue}${overdue === 1000 ? ' or more' : ''} completed events older than RETENTION_DAYS=${retentionDays} and two days`,
+      evidence: `${overdue}${overdue === 1000 ? ' or more' : ''} completed events older than ${retentionDays} days and two`,
       next: 'tds queue purge --dry-run',
     },
   ];

@@ -13,7 +13,10 @@ export type Finding = {
   next: string;
 };
 
-export type DoctorConfig = Pick<Config, 'nodeEnv' | 'retentionDays' | 'databaseUrl' | 'defaultOrganization'>;
+export type DoctorConfig = Pick<
+  Config,
+  'nodeEnv' | 'retentionDays' | 'retentionByKind' | 'databaseUrl' | 'defaultOrganization'
+>;
 
 /** Looks at one thing. Cheap at any size of the queue, for the tables it reads are small or asked by index. */
 export type Examination = (db: Database, config: DoctorConfig) => Promise<Finding[]>;
