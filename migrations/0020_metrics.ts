@@ -435,9 +435,9 @@ end $$;
 comment on function tds_rebuild is 'derives everything from tds_sync_queue, tds_sync_logs and tds_inbox_events anew, roll-ups of the last three days included, and says what differed';
 `;
 
+// Without settings of its own, so that PostgreSQL puts it into the query around it and adds up only what that asks for.
 const READ = `
 create function tds_metrics(asked text, since timestamptz) returns setof tds_metrics_periods language sql stable
-set search_path = public
 begin atomic
   select asked, starts_at, ${key}, ${SUMS} from (
     select starts_at, ${key}, ${measures} from tds_metrics_periods where period = asked and starts_at >= since

@@ -142,8 +142,8 @@ t.test('tracks consecutive failures of each organization: unhealthy from the thi
 });
 
 t.test('says how fresh each module is', async (t) => {
-  await pool.query(`insert into tds_pull_marks (organization_id, module, known_until, run_id)
-    values ('10', 'invoice', now() - interval '1 hour', gen_random_uuid())`);
+  await pool.query(`insert into tds_pull_marks (organization_id, module, known_until, first_pulled_at, run_id)
+    values ('10', 'invoice', now() - interval '1 hour', now() - interval '1 hour', gen_random_uuid())`);
   await process(1, SUCCESS, 'contact.created');
   const { freshness } = await get('health');
   t.match(freshness, [
