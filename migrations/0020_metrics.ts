@@ -8,7 +8,7 @@ import { type Kysely, sql } from 'kysely';
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statements of [
     ...[COLUMNS, TABLES, COMMENTS, SINCE, LOGS, INBOX, REJECTIONS, PULLED],
-    ...[FOLD, RECOUNT, TRUNCATED, REBUILD, READ, BACKFILL, ALWAYS],
+    ...[FOLD, RECOUNT, TRUNCATED, REBUILD, READ, BACKFILL, RESOLUTIONS, ALWAYS],
   ]) {
     await sql.raw(statements).execute(db);
   }
@@ -450,6 +450,17 @@ comment on function tds_metrics is 'the roll-ups per hour, day or week that begi
 `;
 
 const BACKFILL = `select tds_metrics_recount('-infinity')`;
+
+const RESOLUTIONS = `
+create table tds_sync_resolutions (
+  workflow_id uuid primary key references tds_workflows on delete cascade,
+  resolved_at timestamptz not null default now(),
+  resolved_by text not null
+);
+comment on table tds_sync_resolutions is 'failed runs that an operator has dealt with';
+comment on column tds_sync_resolutions.resolved_at is 'says nothing about a run that has failed again since';
+comment on column tds_sync_resolutions.resolved_by is 'that operator';
+`;
 
 // As in 0005: also for a session whose role or database sets session_replication_role to replica.
 const ALWAYS = [

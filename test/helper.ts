@@ -3,11 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { type Database, openDatabase } from '../src/db/database.ts';
 import { createLogger } from '../src/log.ts';
-import { cloneTemplate, dropDatabase, testServer } from './template.ts';
+import { appUrlOf, cloneTemplate, dropDatabase, testServer } from './template.ts';
 
 export { emptyDatabase } from './template.ts';
 
-export type TestDatabase = { url: string; db: Database; pool: pg.Pool };
+/** `appUrl`: as the role that the services have. */
+export type TestDatabase = { url: string; appUrl: string; db: Database; pool: pg.Pool };
 
 /** The part of a tap test that the helpers use. */
 export type Teardown = { teardown(work: () => unknown): unknown };
@@ -29,7 +30,7 @@ export async function testDatabase(t: Teardown): Promise<TestDatabase> {
     await dropDatabase(server.url, url);
     await server.stop();
   });
-  return { url, db, pool };
+  return { url, appUrl: appUrlOf(url), db, pool };
 }
 
 /**

@@ -18,10 +18,10 @@ const MAIN = { api: 'src/api/main.ts', worker: 'src/worker/main.ts' };
 const START_TIMEOUT_MS = 60_000;
 const ROOT = path.join(import.meta.dirname, '..');
 
-/** A database of this test's own with one API and one worker on it. */
+/** A database of this test's own with one API and one worker on it, which connect as the role of the services. */
 export async function startSystem(t: Teardown, settings: Settings = {}): Promise<System> {
   const database = await testDatabase(t);
-  const both = { DATABASE_URL: database.url, ...settings };
+  const both = { DATABASE_URL: database.appUrl, ...settings };
   const [api, worker] = await Promise.all([startApi(t, both), startWorker(t, both)]);
   return { ...database, api, worker };
 }

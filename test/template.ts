@@ -7,9 +7,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
+import { APP_ROLE, grantToServices } from '../src/db/app-role.ts';
 import { openDatabase } from '../src/db/database.ts';
 import { type EmbeddedPostgres, ensurePostgres } from '../src/db/embedded.ts';
-import { MIGRATIONS_DIR, migrateToLatest } from '../src/db/migrate.ts';
+import { migrateToLatest } from '../src/db/migrate.ts';
+import { MIGRATIONS_DIR } from '../src/db/schema-version.ts';
 
 type Server = { url: string; stop(): Promise<unknown> };
 
@@ -53,6 +55,11 @@ export async function emptyDatabase(t: { teardown(work: () => unknown): unknown 
   return url;
 }
 
+/** The same database as the role of the services; on a server of somebody else's the role that he gave us. */
+export function appUrlOf(url: string): string {
+  return process.env.DATABASE_URL ? url : url.replace(/\/\/[^@/]*@/, `//${APP_ROLE}@`);
+}
+
 export async function dropDatabase(serverUrl: string, url: string): Promise<void> {
   await withAdmin(serverUrl, (admin) => admin.query(`drop database if exists "${databaseName(url)}" with (force)`));
 }
@@ -77,7 +84,8 @@ async function buildTemplate(admin: pg.Client, serverUrl: string): Promise<void>
 
 async function migrateDatabase(url: string): Promise<void> {
   const { db, close } = openDatabase({ url, max: 1, applicationName: 'tds-test-template' });
-  await migrateToLatest(db).finally(close);
+  const migrated = migrateToLatest(db).then(() => grantToServices(db));
+  await migrated.finally(close);
 }
 
 async function withAdmin<T>(url: string, work: (admin: pg.Client) => Promise<T>): Promise<T> {
@@ -91,6 +99,7 @@ function migrationsHash(): string {
   for (const file of readdirSync(MIGRATIONS_DIR).sort()) {
     if (file.endsWith('.ts')) hash.update(file).update(readFileSync(path.join(MIGRATIONS_DIR, file)));
   }
+  hash.update(readFileSync(path.join(import.meta.dirname, '../src/db/app-role.ts')));
   return hash.digest('hex').slice(0, 12);
 }
 

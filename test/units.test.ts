@@ -37,6 +37,9 @@ for (const name of services) {
     t.ok(fs.existsSync(node.replace(INSTALLED, ROOT)), node);
     t.ok(fs.existsSync(path.join(ROOT, script)), script);
     t.equal(directive(name, 'EnvironmentFile'), `${INSTALLED}/.env`);
+    const owns = name === 'tds-core-migrate.service';
+    t.equal(text(name).includes(`\nEnvironmentFile=-${INSTALLED}/.env.owner\n`), owns, 'only it owns the tables');
+    t.equal(directive(name, 'User'), owns ? 'tds' : 'tds_app');
   });
 
   t.test(`${name} names itself in the journal`, async (t) => {

@@ -12,6 +12,8 @@ import { installationCommands } from './commands/installation.ts';
 import { operatorCommands } from './commands/operators.ts';
 import { queueCommands } from './commands/queue.ts';
 import { statusCommand } from './commands/status.ts';
+import { syncCommands } from './commands/sync.ts';
+import { tokenCommands } from './commands/tokens.ts';
 import { zohoCommands } from './commands/zoho.ts';
 import { completionCommand } from './completion.ts';
 import { openTransport } from './open.ts';
@@ -33,7 +35,9 @@ export const COMMANDS: Command[] = [
   ...dlqCommands,
   ...dlqDeedCommands,
   ...queueCommands,
+  ...syncCommands,
   ...operatorCommands,
+  ...tokenCommands,
   exportCommand,
   ...zohoCommands,
   ...installationCommands,
@@ -44,10 +48,12 @@ const SUMMARIES: Record<string, string> = {
   events: 'Events: list, show, why, replay, take out of the queue',
   dlq: 'Dead letters: list, by cause, retry, edit, discard',
   queue: 'The queue as a whole: counts, pause, purge, rebuild',
+  sync: 'How the mirror is kept in step: health, events, errors, course',
   alerts: 'Alerts: list, acknowledge, test',
   workers: 'Worker processes',
   workflow: 'Workflows: list, start, pause, retry, approve',
   audit: 'What operators did',
+  token: 'Tokens of operators: make, list, revoke',
   zoho: 'Zoho Books itself: connect, check, quota, signatures',
   views: 'The typed views of the mirror',
   migrate: 'The tables of the database',

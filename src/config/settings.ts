@@ -74,6 +74,9 @@ export const SETTINGS = {
 
   operators: setting('OPERATOR_TOKENS', value.operators, [], SECRET),
   operatorTokensFile: optional('OPERATOR_TOKENS_FILE', value.text, { refuseEmpty: true }),
+  sessionHours: setting('SESSION_HOURS', value.integer(1, 720), 12),
+  rateLimitPerMinute: setting('RATE_LIMIT_PER_MINUTE', value.integer(0, 1_000_000), 12_000),
+  secretMaxAgeDays: setting('SECRET_MAX_AGE_DAYS', value.integer(1, 3650), 365),
   metricsToken: setting('METRICS_TOKEN', value.headerSecrets, [], SECRET),
   failureRateMinEvents: setting('FAILURE_RATE_MIN_EVENTS', value.integer(1, 1_000_000), 20),
   alertWebhookUrl: optional('ALERT_WEBHOOK_URL', value.outgoingUrl, { secret: true }),
@@ -111,6 +114,7 @@ export const SETTINGS = {
   watchdogSeconds: optional('WATCHDOG_SECONDS', value.seconds(0, 1800)),
   drainSeconds: setting('DRAIN_SECONDS', value.seconds(0, 3600), 25),
   retentionDays: setting('RETENTION_DAYS', value.integer(1, 3650), 30),
+  auditRetentionDays: optional('AUDIT_RETENTION_DAYS', value.integer(30, 36_500)),
   historyDays: setting('HISTORY_DAYS', value.integer(0, 36_500), 90),
   metricsRetentionDays: setting('METRICS_RETENTION_DAYS', value.integer(14, 3650), 90),
   handlersDir: optional('HANDLERS_DIR', value.text),

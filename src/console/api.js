@@ -1,6 +1,5 @@
 /** The console's only way to the server: the same JSON API that curl uses, by paths relative to the page. */
 
-const TOKEN = 'tds-token';
 const PATIENCE_MS = 8000;
 
 /** The API wants a token, or a better one. */
@@ -18,16 +17,13 @@ export class Refusal extends Error {
   }
 }
 
-export function signIn(token) {
-  sessionStorage.setItem(TOKEN, token);
+/** Turns a token into a session. The browser keeps it in a cookie that nothing on this page can read. */
+export async function signIn(token) {
+  await request('POST', 'session', { authorization: `Bearer ${token}` });
 }
 
-export function signOut() {
-  sessionStorage.removeItem(TOKEN);
-}
-
-export function isSignedIn() {
-  return sessionStorage.getItem(TOKEN) !== null;
+export async function signOut() {
+  await request('DELETE', 'session');
 }
 
 /** Reads a path once, because somebody did something. */
@@ -51,8 +47,6 @@ export async function post(path) {
 }
 
 async function request(method, path, headers = {}) {
-  const token = sessionStorage.getItem(TOKEN);
-  if (token !== null) headers.authorization = `Bearer ${token}`;
   try {
     const signal = AbortSignal.timeout(PATIENCE_MS);
     const answer = await fetch(path, { method, headers, signal });
@@ -63,7 +57,7 @@ async function request(method, path, headers = {}) {
 }
 
 function check(answer, text) {
-  if (answer.status === 401) throw new SignInNeeded('This token is not valid.');
+  if (answer.status === 401) throw new SignInNeeded('Nobody is signed in, or the token is not valid.');
   if (answer.ok) return { text, next: answer.headers.get('x-next-cursor') };
   const problem = problemIn(text);
   // A proxy in front of a missing API answers 502 to 504 without a problem of ours.

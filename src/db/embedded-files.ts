@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
+import { APP_ROLE } from './app-role.ts';
 
 /** PostgreSQL refuses to run as root, so root drops to `nobody`, which has the passwd entry that initdb looks up. */
 export const IDENTITY = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
@@ -111,9 +112,15 @@ function copyPrograms(native: string, home: Home): string {
 /** Creates the data directory unless it exists, and lets the current user in. */
 export function ensureData(programs: string, home: Home): void {
   if (!fs.existsSync(path.join(home.data, 'PG_VERSION'))) createData(programs, home);
+  letIn(home);
+}
+
+/** Lets the current user in, as each of our roles. A server that runs has to be told to read it. */
+export function letIn(home: Home): void {
   // Renamed into place: a server that another process is starting must not read a file that is just being written.
   const draft = path.join(home.data, `pg_ident.conf.${process.pid}`);
-  fs.writeFileSync(draft, `${SUPERUSER} ${os.userInfo().username} ${SUPERUSER}\n`);
+  const { username } = os.userInfo();
+  fs.writeFileSync(draft, [SUPERUSER, APP_ROLE].map((role) => `${SUPERUSER} ${username} ${role}\n`).join(''));
   fs.renameSync(draft, path.join(home.data, 'pg_ident.conf'));
 }
 

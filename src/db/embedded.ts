@@ -8,10 +8,22 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { ensureData, findPrograms, type Home, openHome, SPAWN_OPTIONS, WORKING_DIRECTORY } from './embedded-files.ts';
+import { APP_ROLE } from './app-role.ts';
+import {
+  ensureData,
+  findPrograms,
+  type Home,
+  letIn,
+  openHome,
+  SPAWN_OPTIONS,
+  WORKING_DIRECTORY,
+} from './embedded-files.ts';
 
 export type EmbeddedPostgres = {
+  /** As the owner of the tables, who migrates. */
   url: string;
+  /** As the role of the services. */
+  appUrl: string;
   /** Stops the server unless somebody else uses it; true when it is down. */
   stop(): Promise<boolean>;
   /** Resolves when the server goes away without our having stopped it. */
@@ -45,7 +57,8 @@ export async function ensurePostgres(homeDir: string, database = 'tds'): Promise
     const client = (await connect(home)) ?? (await start(home, giveUpAt));
     try {
       await client.query('select pg_advisory_lock_shared($1)', [IN_USE_LOCK]);
-      await createDatabase(client, database);
+      await createUnlessThere(client, `database "${database}"`, 'select from pg_database where datname = $1', database);
+      await createAppRole(client, home);
       return using(home, client, database);
     } catch (error) {
       // The lock was waited for while the last user stopped the server: start it again.
@@ -58,7 +71,7 @@ function using(home: Home, client: pg.Client, database: string): EmbeddedPostgre
   const { promise: lost, resolve: reportLost } = Promise.withResolvers<void>();
   client.on('end', reportLost);
   setRef(client, false); // holding the lock must not keep a process alive
-  const url = `postgresql://${USER}@/${database}?host=${encodeURIComponent(home.socketDir)}`;
+  const urlOf = (user: string) => `postgresql://${user}@/${database}?host=${encodeURIComponent(home.socketDir)}`;
   let stopped: Promise<boolean> | undefined;
   const stop = () => {
     client.off('end', reportLost);
@@ -66,7 +79,7 @@ function using(home: Home, client: pg.Client, database: string): EmbeddedPostgre
     stopped ??= stopIfUnused(home, client);
     return stopped;
   };
-  return { url, stop, lost };
+  return { url: urlOf(USER), appUrl: urlOf(APP_ROLE), stop, lost };
 }
 
 /** pg has both methods; its types know neither. */
@@ -171,13 +184,23 @@ function servesFrom(pid: number, home: Home): boolean {
   }
 }
 
-async function createDatabase(client: pg.Client, name: string): Promise<void> {
-  const { rowCount } = await client.query('select from pg_database where datname = $1', [name]);
-  if (rowCount) return;
-  await client.query(`create database "${name}"`).catch((error: pg.DatabaseError) => {
-    // 42P04, or 23505 when both insert at the same moment: another process was faster.
-    if (error.code !== '42P04' && error.code !== '23505') throw error;
+/** A server that an older release started and that still runs does not let this role in yet. */
+async function createAppRole(client: pg.Client, home: Home): Promise<void> {
+  const look = 'select from pg_roles where rolname = $1';
+  if (!(await createUnlessThere(client, `role ${APP_ROLE} login`, look, APP_ROLE))) return;
+  letIn(home);
+  await client.query('select pg_reload_conf()');
+}
+
+/** @returns false when it was there */
+async function createUnlessThere(client: pg.Client, what: string, look: string, name: string): Promise<boolean> {
+  const { rowCount } = await client.query(look, [name]);
+  if (rowCount) return false;
+  await client.query(`create ${what}`).catch((error: pg.DatabaseError) => {
+    // 42P04 or 42710, or 23505 when both insert at the same moment: another process was faster.
+    if (!['42P04', '42710', '23505'].includes(error.code ?? '')) throw error;
   });
+  return true;
 }
 
 /**

@@ -8,10 +8,11 @@ import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { processConfig } from '../config.ts';
 import { isContention, isDatabaseAway, isLockTimeout, isServerUnableToWrite } from '../errors.ts';
+import { APP_ROLE, grantToServices } from './app-role.ts';
 import { type Database, openDatabase } from './database.ts';
+import { purgeAudit } from './purge-audit.ts';
+import { MIGRATIONS_DIR, schemaState } from './schema-version.ts';
 import { checkServer } from './server-settings.ts';
-
-export const MIGRATIONS_DIR = path.join(import.meta.dirname, '../../migrations');
 
 const MIGRATION_TABLE = 'tds_migrations';
 const MIGRATION_LOCK_TABLE = 'tds_migration_lock';
@@ -26,9 +27,11 @@ type Migrations = Record<string, Migration>;
 
 /**
  * Applies what is missing and returns the names, in order. Safe to run from several places at once: the migrator holds
- * an advisory lock. Locks that cannot be had and a database that is still starting are tried again for a minute.
+ * an advisory lock. Locks that cannot be had and a database that is still starting are tried again for a minute. Where
+ * nothing is missing it only reads, as the role of the services may.
  */
 export async function migrateToLatest(db: Database): Promise<string[]> {
+  if ((await patiently(() => schemaState(db))).state === 'current') return [];
   const files = await readMigrations();
   return patiently(() => db.connection().execute((connection) => migrate(connection, files)));
 }
@@ -71,7 +74,7 @@ async function migrate(db: Database, files: Migrations): Promise<string[]> {
       migrationLockTableName: MIGRATION_LOCK_TABLE,
     });
     const { error, results = [] } = await migrator.migrateToLatest();
-    if (error) throw isForeign(error) ? new Error(FOREIGN, { cause: error }) : error;
+    if (error) throw explained(error);
     return results.map((result) => result.migrationName);
   } finally {
     // The connection goes back to a pool. A dead one cannot be reset and need not be.
@@ -81,6 +84,15 @@ async function migrate(db: Database, files: Migrations): Promise<string[]> {
 
 const FOREIGN =
   'the tables of this database were made by an unreleased version of TDS Core: use an empty database, or another TDS_DATA_DIR';
+
+const NOT_THE_OWNER =
+  'the role of DATABASE_URL may not change the tables: migrate as their owner, as DEPLOYMENT.md describes (2. Database)';
+
+function explained(error: unknown): unknown {
+  if (isForeign(error)) return new Error(FOREIGN, { cause: error });
+  const isDenied = error instanceof pg.DatabaseError && error.code === '42501';
+  return isDenied ? new Error(NOT_THE_OWNER, { cause: error }) : error;
+}
 
 /** What Kysely says of a migration that it does not find among ours. */
 function isForeign(error: unknown): boolean {
@@ -107,11 +119,13 @@ export type PrepareOptions = {
   warn?: (sentence: string) => void;
   /** How long to wait for a server that does not answer; default a minute. */
   patienceMs?: number;
+  /** Entries of the audit log that are older go; default: none. */
+  auditRetentionDays?: number | undefined;
 };
 
 /**
- * Checks the server at a URL and brings its schema up to date, telling `report` in sentences what was done and, after
- * a second, what it waits for.
+ * Checks the server at a URL, brings its schema up to date, gives the role of the services its rights and purges the
+ * audit log, telling `report` in sentences what was done and, after a second, what it waits for.
  * @throws Error that names DATABASE_URL when no server answers in time or it lets us not in
  */
 export async function prepareDatabase(url: string, options: PrepareOptions): Promise<void> {
@@ -122,6 +136,9 @@ export async function prepareDatabase(url: string, options: PrepareOptions): Pro
     const applied = await migrateToLatest(db);
     for (const name of applied) report(`applied ${name}`);
     report('the schema is current');
+    if (await grantToServices(db)) report(`the role ${APP_ROLE} may work on it`);
+    const purged = options.auditRetentionDays ? await purgeAudit(db, options.auditRetentionDays) : 0;
+    if (purged > 0) report(`${purged} old entries of the audit log deleted`);
   } finally {
     await close();
   }
@@ -174,10 +191,10 @@ function named(error: unknown, server: string, patienceMs: number): unknown {
 
 /** `npm run migrate`: exit code 0 when the schema is current. */
 async function main(): Promise<void> {
-  const { databaseUrl, nodeEnv } = processConfig('migrate');
+  const { databaseUrl, nodeEnv, auditRetentionDays } = processConfig('migrate');
   if (!databaseUrl)
     throw new Error('DATABASE_URL is not set: set it, or use npm start, which brings its own PostgreSQL');
-  await prepareDatabase(databaseUrl, { strict: nodeEnv === 'production', report: console.log });
+  await prepareDatabase(databaseUrl, { strict: nodeEnv === 'production', report: console.log, auditRetentionDays });
 }
 
 if (import.meta.main) {

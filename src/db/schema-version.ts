@@ -1,7 +1,9 @@
 import { readdir } from 'node:fs/promises';
+import path from 'node:path';
 import { sql } from 'kysely';
 import type { Database } from './database.ts';
-import { MIGRATIONS_DIR } from './migrate.ts';
+
+export const MIGRATIONS_DIR = path.join(import.meta.dirname, '../../migrations');
 
 /**
  * How a database's schema relates to this release: `behind` lacks migrations (all of them, where nothing was migrated

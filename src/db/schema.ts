@@ -1,3 +1,4 @@
+import type { AccessTables } from './schema/access.ts';
 import type { AlertTables } from './schema/alerts.ts';
 import type { CompletenessTables } from './schema/completeness.ts';
 import type { CounterTables } from './schema/counters.ts';
@@ -15,6 +16,7 @@ import type { RejectionTables } from './schema/rejections.ts';
 import type { WorkflowTables } from './schema/workflows.ts';
 import type { ZohoTables } from './schema/zoho.ts';
 
+export type * from './schema/access.ts';
 export type * from './schema/alerts.ts';
 export type * from './schema/completeness.ts';
 export type * from './schema/counters.ts';
@@ -33,7 +35,8 @@ export type * from './schema/workflows.ts';
 export type * from './schema/zoho.ts';
 
 /** The tables as Kysely sees them. Ids and 64-bit numbers are strings (pg), times are Dates, json stays JSON text. */
-export type Schema = AlertTables &
+export type Schema = AccessTables &
+  AlertTables &
   CompletenessTables &
   CounterTables &
   FailureTables &

@@ -9,7 +9,11 @@ export type AuditRow = {
   target: string | null;
   result: string;
   request_id: string | null;
+  reason: string | null;
+  before: Record<string, unknown> | null;
+  after: Record<string, unknown> | null;
   detail: Record<string, unknown> | null;
+  hash: string;
 };
 
 /**
@@ -23,8 +27,9 @@ export async function readAudit(
   before?: string,
 ): Promise<{ entries: AuditRow[]; next: string | undefined; total: number }> {
   const { rows } = await sql<AuditRow>`
-    select id::text as id, created_at, operator, action, target, result, request_id, detail from tds_audit_log
-    where id < ${before ?? '9223372036854775807'}::bigint order by tds_audit_log.id desc limit ${limit + 1}`.execute(
+    select id::text as id, created_at, operator, action, target, result, request_id, reason, before, after, detail,
+      encode(hash, 'hex') as hash
+    from tds_audit_log where id < ${before ?? '9223372036854775807'}::bigint order by tds_audit_log.id desc limit ${limit + 1}`.execute(
     db,
   );
   const all = await sql<{ total: number }>`select count(*)::float8 as total from tds_audit_log`.execute(db);

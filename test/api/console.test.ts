@@ -27,7 +27,7 @@ t.test('without the slash at the end the browser is sent on, and a link keeps it
 
 t.test('tells the caller name and role, and nothing of the token', async (t) => {
   const answer = await api.inject({ url: '/dashboard/whoami', headers: as('viewer') });
-  t.same(answer.json(), { name: 'viewer', role: 'viewer', supervisor: 'none' });
+  t.same(answer.json(), { name: 'viewer', role: 'viewer', session_expires_at: null, supervisor: 'none' });
 });
 
 t.test('the log', async (t) => {

@@ -52,6 +52,28 @@ t.test('personal data is redacted, unless an admin asks for it, and that is audi
   ]);
 });
 
+t.test('runs of workflows are exported with payload and result, redacted', async (t) => {
+  for (let n = 0; n < 45; n += 1)
+    await pool.query(
+      `insert into tds_workflows (name, organization_id, status, payload, progress, result, started_by, created_at)
+       values ('Reconcile', '10', 'failed', '{"modules":["invoice"]}', '{}', '{"message":"asked jane@example.com"}', 'ann',
+         now() - $1::int / 3 * interval '1 minute')`,
+      [n],
+    );
+  const { body } = await get('what=runs&format=jsonl');
+  const runs = lines(body).map((line) => JSON.parse(line));
+  t.equal(new Set(runs.map(({ id }) => id)).size, 45, 'each once, also those of one moment');
+  t.match(runs[0], {
+    name: 'Reconcile',
+    payload: { modules: ['invoice'] },
+    result: { message: 'asked [REDACTED_EMAIL]' },
+  });
+  t.match((await get('what=runs')).body, /^id,name,organization_id,status,started_by,/);
+  const since = new Date(Date.now() - 5 * 60_000).toISOString();
+  t.ok(lines((await get(`what=runs&since=${since}`)).body).length < 45);
+  await pool.query('truncate tds_workflows cascade');
+});
+
 t.test('each kind has its rows, once', async (t) => {
   const waiting = await arrive(
     pool,

@@ -100,7 +100,7 @@ t.test('a count filters the recent events, by mouse and by keyboard', async (t) 
   t.equal(await page.getByRole('button', { name: /Dead letter/ }).getAttribute('aria-pressed'), 'true');
 });
 
-t.test('with tokens it asks for one, says when it is wrong, and keeps it for this tab only', async (t) => {
+t.test('with tokens it asks for one, says when it is wrong, and keeps it nowhere', async (t) => {
   const { api } = await apiOn(t, system, { operators: OPERATORS });
   const secured = `${await listen(api, { host: '127.0.0.1', port: 0 })}/dashboard/`;
   const { page } = await openPage(browser);
@@ -121,9 +121,16 @@ t.test('with tokens it asks for one, says when it is wrong, and keeps it for thi
   await page.getByLabel('Operator token').fill('operator-token');
   await page.keyboard.press('Enter');
   await page.locator('#verdict h1', { hasText: '.' }).waitFor();
-  t.equal(await page.evaluate('localStorage.length'), 0);
+  const kept = 'localStorage.length + sessionStorage.length + document.cookie.length';
+  t.equal(await page.evaluate(kept), 0, 'no script can read what keeps it signed in');
+  await page.reload();
+  await page.getByText('operator (operator)').waitFor();
   await page.goto(secured.replace('dashboard', 'docs'));
   await page.getByText('/dashboard/queue-stats').waitFor();
+  await page.goto(secured);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('Operator token').waitFor();
+  t.equal((await db.selectFrom('tds_sessions').selectAll().execute()).length, 0, 'the session is gone for good');
 });
 
 t.test('when the API goes away it says since when, and keeps showing what it knew', async (t) => {

@@ -59,6 +59,15 @@ const IDS: Record<string, () => Promise<string>> = {
     return id;
   },
   '<alert>': () => addAlert(db),
+  '<name>': async () => `ann-${randomUUID()}`,
+  '<token>': async () => JSON.parse((await tds(['token', 'create', randomUUID(), '-o', 'json'])).out).id,
+  '<failed>': async () => {
+    const { rows } = await pool.query<{ id: string }>(`
+      insert into tds_workflows (name, organization_id, status, payload, result, progress, started_by)
+      values ('SyncAll', '10', 'failed', '{}', '{"message":"no","tag":"NetworkError"}', '{"records":0}', 'ann')
+      returning id`);
+    return rows[0]?.id ?? '';
+  },
   '<run>': async () =>
     JSON.parse((await tds(['dlq', 'retry', await addDeadLetter(db), '--max-failures', '20', '-y', '-o', 'json'])).out)
       .id,
@@ -106,11 +115,24 @@ const LINES: Record<string, Line> = {
   'queue release-stuck': { words: 'queue release-stuck --yes', route: 'post /dashboard/queue/release-stuck' },
   'queue purge': { words: 'queue purge --days 90 --yes', route: 'post /dashboard/queue/purge' },
   'queue rebuild': { words: 'queue rebuild --dry-run', route: 'post /dashboard/queue/rebuild' },
+  'sync health': { words: 'sync health', route: 'get /dashboard/sync/health' },
+  'sync overview': { words: 'sync overview', route: 'get /dashboard/sync/overview' },
+  'sync events': { words: 'sync events --limit 20 --status failed', route: 'get /dashboard/sync/events' },
+  'sync webhooks': { words: 'sync webhooks', route: 'get /dashboard/sync/webhooks' },
+  'sync metrics': { words: 'sync metrics --period hour', route: 'get /dashboard/sync/metrics' },
+  'sync timeline': { words: 'sync timeline --hours 2', route: 'get /dashboard/sync/timeline' },
+  'sync errors': { words: 'sync errors --include-resolved', route: 'get /dashboard/sync/errors' },
+  'sync performance': { words: 'sync performance', route: 'get /dashboard/sync/performance' },
+  'sync resolve': { words: 'sync resolve <failed>', route: 'post /dashboard/sync/errors/{id}/resolve' },
   'alerts list': { words: 'alerts list', route: 'get /dashboard/alerts' },
   'alerts test': { words: 'alerts test', code: 1 },
   'alerts ack': { words: 'alerts ack <alert>', route: 'post /dashboard/alerts/{id}/acknowledge' },
   'workers list': { words: 'workers list', route: 'get /dashboard/workers' },
   'audit list': { words: 'audit list --since 7d --limit 5', route: 'get /dashboard/audit' },
+  'token list': { words: 'token list', route: 'get /dashboard/tokens' },
+  'token create': { words: 'token create <name> --role viewer --days 30' },
+  'token revoke': { words: 'token revoke <token> --yes', route: 'post /dashboard/tokens/{id}/revoke' },
+  'audit verify': { words: 'audit verify', route: 'get /dashboard/audit/verify' },
   export: { words: 'export dead_letters --format json' },
   'zoho connect': { words: 'zoho connect', code: 2 },
   'zoho check': { words: 'zoho check', code: 2 },

@@ -35,7 +35,7 @@ t.test('two migrators at once apply everything exactly once', async (t) => {
 
 t.test('a lock held by somebody else is waited for, and not for ever in one go', async (t) => {
   const { db, pool } = await connectEmpty(t);
-  await migrateToLatest(db);
+  await pool.query('create table tds_migration_lock (id varchar(255) primary key, is_locked int not null default 0)');
   const blocker = await pool.connect();
   await blocker.query('begin; lock table tds_migration_lock in access exclusive mode');
   const migrated = migrateToLatest(db);
@@ -47,7 +47,7 @@ t.test('a lock held by somebody else is waited for, and not for ever in one go',
   });
   await blocker.query('commit');
   blocker.release();
-  t.strictSame(await migrated, []);
+  t.ok((await migrated).includes('0001_inbox_and_queue'));
 });
 
 t.test('a pooled connection keeps no lock time-out of the migrator', async (t) => {

@@ -9,6 +9,7 @@ import { ProblemSchema } from '../schemas.ts';
 const TAGS = [
   { name: 'health', description: 'Is it up, alive, ready?' },
   { name: 'webhooks', description: 'Where Zoho Books delivers.' },
+  { name: 'access', description: 'Sessions and tokens.' },
   { name: 'dashboard', description: 'What happened, and the means to put it right.' },
 ];
 
@@ -45,7 +46,7 @@ const completeOperation: SwaggerTransform = ({ schema, url, route }) => {
 
 /**
  * Swagger UI at /docs. The page and its assets hold no data and are public, as a browser cannot send a token when it
- * opens a page; the description itself needs the token, which the console keeps in sessionStorage.
+ * opens a page; the description itself needs a session, as the console makes one, or a token.
  */
 export async function serveDocs(api: Api, basePath: string): Promise<void> {
   const logo = await readFile(new URL('docs-logo.svg', import.meta.url));
@@ -64,7 +65,6 @@ export async function serveDocs(api: Api, basePath: string): Promise<void> {
         title: 'TDS Core API',
         favicon: [{ filename: 'icon.svg', rel: 'icon', type: 'image/svg+xml', sizes: 'any', content: icon }],
       },
-      uiConfig: { requestInterceptor: sendConsoleToken },
     });
   });
 }
@@ -80,10 +80,3 @@ const DOCS_CONTENT_SECURITY_POLICY = [
   "form-action 'self'",
   "frame-ancestors 'none'",
 ].join('; ');
-
-// Runs in the browser: its text is sent, so it can use nothing from here.
-function sendConsoleToken(request: { headers?: Record<string, string>; [other: string]: unknown }) {
-  const token = (globalThis as unknown as { sessionStorage: Record<string, string> }).sessionStorage['tds-token'];
-  if (token) request.headers = { Authorization: `Bearer ${token}`, ...request.headers };
-  return request;
-}

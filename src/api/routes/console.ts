@@ -12,7 +12,7 @@ const TYPES: Record<string, string> = {
   '.svg': 'image/svg+xml',
 };
 
-/** The web console at /dashboard/. Public, because it holds no data: the page asks the JSON API with the token. */
+/** The web console at /dashboard/. Public, because it holds no data: the page asks the JSON API with its session. */
 export async function consoleRoutes(api: Api, { config }: Deps): Promise<void> {
   // Whoever opens the bare address is looking for the console.
   const home = { config: { role: 'public' }, schema: { hide: true } } as const;

@@ -1,10 +1,12 @@
 import { Type } from 'typebox';
 import type { Api, Deps } from '../deps.ts';
 import { callerOf } from '../plugins/auth.ts';
+import { Nullable, Time } from '../schemas.ts';
 
 const Whoami = Type.Object({
   name: Type.String({ examples: ['anna'] }),
   role: Type.Union([Type.Literal('viewer'), Type.Literal('operator'), Type.Literal('admin')]),
+  session_expires_at: Nullable({ ...Time, description: 'Null for whoever sent a token, or needs none.' }),
   supervisor: Type.Union([Type.Literal('systemd'), Type.Literal('npm start'), Type.Literal('none')], {
     description: 'What starts the processes again when they end.',
   }),
@@ -17,6 +19,7 @@ export function whoamiRoutes(api: Api, { supervisor = 'none' }: Deps): void {
 
   api.get('/dashboard/whoami', { config: { role: 'viewer' }, schema }, async (request) => {
     const { name, role } = callerOf(request);
-    return { name, role, supervisor };
+    const session = request.headers.authorization ? null : request.known;
+    return { name, role, session_expires_at: session?.expiresAt ?? null, supervisor };
   });
 }

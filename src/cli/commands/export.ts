@@ -5,15 +5,16 @@ import { UsageError } from '../command.ts';
 import { readTime } from '../since.ts';
 import { withQuery } from '../transport.ts';
 
-const KINDS = ['events', 'pending', 'failed', 'dead_letters', 'logs', 'audit'];
+const KINDS = ['events', 'pending', 'failed', 'dead_letters', 'runs', 'logs', 'audit'];
 const FORMATS = ['csv', 'json', 'jsonl'];
 
 export const exportCommand: Command = {
   name: 'export',
-  summary: 'Write events, logs or the audit log to a file; personal data is redacted',
+  summary: 'Write events, runs, logs or the audit log to a file; personal data is redacted',
   examples: [
     'tds export pending --out pending.csv',
     'tds export --failed-only --before 30d --out archive.csv',
+    'tds export runs --since 30d --out runs.csv',
     'tds export dead_letters --format jsonl --out - | jq .error_tag',
   ],
   args: [['[what]', `${KINDS.join(', ')} (default: events)`]],

@@ -26,8 +26,8 @@ const migrateUp: Command = {
   async run(context) {
     const url = databaseUrl(context);
     if (!(await context.confirm('Update the tables of the database?'))) return { data: null, rows: [], exitCode: 1 };
-    const { nodeEnv } = context.io.config;
-    await prepareDatabase(url, { strict: nodeEnv === 'production', report: context.say });
+    const { nodeEnv, auditRetentionDays } = context.io.config;
+    await prepareDatabase(url, { strict: nodeEnv === 'production', report: context.say, auditRetentionDays });
     return { data: { state: 'current', migrations: [] } };
   },
 };

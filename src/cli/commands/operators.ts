@@ -72,10 +72,39 @@ const auditList: Command = {
     const since = readTime('since', options.since as string | undefined);
     const limit = readNumber('limit', (options.limit as string) ?? '50', 1, 100_000);
     const enough = (entry: Entry) => since !== undefined && Date.parse(entry.created_at) < since.getTime();
-    const columns = ['created_at', 'operator', 'action', 'target', 'result', 'detail'];
+    const columns = ['created_at', 'operator', 'action', 'target', 'result', 'reason', 'before', 'after'];
     return { data: await readList<Entry>(await api(), '/dashboard/audit', { limit, enough }), columns };
   },
 };
+
+type Verdict = {
+  verdict: 'intact' | 'broken';
+  entries: number;
+  head: { id: string; hash: string };
+  problems: { message: string }[];
+};
+
+const auditVerify: Command = {
+  name: 'audit verify',
+  summary: 'Check the hash chain of the audit log; exit code 1 when it is broken',
+  examples: ['tds audit verify', `tds audit verify --head 1204:${'9f86d081884c7d65'.repeat(4)}`],
+  options: [['--head <id:hash>', 'the end of the log as it was noted earlier: shows that nothing was written anew']],
+  reads: true,
+  async run({ api, options, say }) {
+    const data = (await (await api()).get('/dashboard/audit/verify', headOf(options.head as string))) as Verdict;
+    for (const { message } of data.problems) say(message);
+    const { id, hash } = data.head;
+    const text = `${data.verdict}: ${data.entries} entries, head ${id}:${hash}\n`;
+    return { data, text, exitCode: data.verdict === 'intact' ? 0 : 1 };
+  },
+};
+
+function headOf(text: string | undefined): { id?: string; hash?: string } {
+  if (text === undefined) return {};
+  const [, id, hash] = /^([1-9]\d{0,17}):([0-9a-f]{64})$/.exec(text) ?? [];
+  if (id && hash) return { id, hash };
+  throw new UsageError('--head takes number and hash of an entry, such as 1204:<64 hexadecimal digits>');
+}
 
 const WORKFLOW_COLUMNS = ['id', 'name', 'status', 'created_at', 'updated_at'];
 const WORKFLOW_ID: [string, string] = ['<id>', 'id of the workflow, as tds workflow list shows it'];
@@ -173,6 +202,7 @@ export const operatorCommands = [
     alertsTest,
     workersList,
     auditList,
+    auditVerify,
     workflowList,
     workflowShow,
     workflowStart,

@@ -1,10 +1,11 @@
 import type { Generated } from 'kysely';
-import type { OptionalTimestamp, Timestamp } from './columns.ts';
+import type { GeneratedTimestamp, OptionalTimestamp, Timestamp } from './columns.ts';
 
 /** What happened, added up per period. Written by triggers and tds_metrics_fold only. */
 export type MetricsTables = {
   tds_metrics_periods: MetricsPeriods;
   tds_metrics_state: MetricsState;
+  tds_sync_resolutions: SyncResolutions;
 };
 
 export type MetricsPeriods = {
@@ -31,4 +32,10 @@ export type MetricsState = {
   frozen_until: Generated<Date>;
   checked_at: OptionalTimestamp;
   drift: string | null;
+};
+
+export type SyncResolutions = {
+  workflow_id: string;
+  resolved_at: GeneratedTimestamp;
+  resolved_by: string;
 };

@@ -1,10 +1,11 @@
-import type { Generated } from 'kysely';
+import type { Generated, GeneratedAlways } from 'kysely';
 import type { GeneratedTimestamp, Json, Optional, Timestamp } from './columns.ts';
 
 /** What is counted and audited. */
 export type MonitorTables = {
   tds_processing_totals: ProcessingTotals;
   tds_audit_log: AuditLog;
+  tds_audit_head: AuditHead;
 };
 
 export type ProcessingTotals = {
@@ -27,4 +28,16 @@ export type AuditLog = {
   result: string;
   request_id: Optional<string>;
   detail: Json;
+  before: Json;
+  after: Json;
+  reason: GeneratedAlways<string | null>;
+  hash: GeneratedAlways<Buffer>;
+};
+
+export type AuditHead = {
+  singleton: Generated<boolean>;
+  last_id: Generated<string>;
+  hash: Generated<Buffer>;
+  archived_id: Generated<string>;
+  archived_hash: Generated<Buffer>;
 };

@@ -11,7 +11,7 @@ const PATIENCE = sql`interval '15 minutes'`;
 const LONGEST_WAIT = sql`interval '26 hours'`;
 
 /**
- * What the rules about workflows look at. A failed run counts until it is retried or terminated, or a later run of its
+ * What the rules about workflows look at. A failed run counts until it is retried, resolved or terminated, or a later run of its
  * name and organization has completed; of several that failed in a row the last one counts.
  * @param at the time to judge by; default: the database's clock
  */
@@ -21,6 +21,7 @@ export async function readWorkflowFacts(db: Database, at: RawBuilder<unknown> = 
     where status = 'failed' and not exists (
       select from tds_workflows later where later.name = w.name and later.organization_id = w.organization_id
         and later.created_at > w.created_at and later.status in ('completed', 'failed'))
+      and not exists (select from tds_sync_resolutions r where r.workflow_id = w.id and r.resolved_at >= w.updated_at)
     group by 1`.execute(db);
   const { rows } = await sql<Pick<WorkflowFacts, 'workflowsWithoutProgress'>>`select ${withoutProgress(at)}`.execute(
     db,

@@ -12,7 +12,7 @@ export const MEDIA_TYPES: Record<ExportFormat, string> = {
 };
 
 /** Digits of the other columns are ids and times; an e-mail address is one wherever it stands. */
-const FREE_TEXT = ['error_message', 'outcome', 'detail', 'payload'];
+const FREE_TEXT = ['error_message', 'outcome', 'detail', 'payload', 'result'];
 
 /** The text of an export, in pieces of about a row. */
 export async function* exportText(

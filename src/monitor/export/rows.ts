@@ -3,8 +3,8 @@ import type { Database } from '../../db/database.ts';
 import { parseLossless } from '../../lossless.ts';
 import { candidatesOf, type EventKind } from './candidates.ts';
 
-export type Kind = EventKind | 'logs' | 'audit';
-export const KINDS = ['events', 'pending', 'failed', 'dead_letters', 'logs', 'audit'] as const satisfies Kind[];
+export type Kind = EventKind | 'runs' | 'logs' | 'audit';
+export const KINDS = ['events', 'pending', 'failed', 'dead_letters', 'runs', 'logs', 'audit'] as const satisfies Kind[];
 
 export type Row = Record<string, unknown>;
 export type Window = { since?: Date | undefined; before?: Date | undefined };
@@ -19,10 +19,38 @@ const LOG_COLUMNS = [
   ...['queue_id', 'created_at', 'attempt', 'status', 'duration_ms', 'worker_id', 'outcome', 'error_tag'],
   'error_message',
 ];
-const AUDIT_COLUMNS = ['id', 'created_at', 'operator', 'action', 'target', 'result', 'request_id', 'detail'];
+const RUN_COLUMNS = [
+  ...[
+    'id',
+    'name',
+    'organization_id',
+    'status',
+    'started_by',
+    'created_at',
+    'updated_at',
+    'payload',
+    'progress',
+    'result',
+  ],
+];
+const AUDIT_COLUMNS = [
+  'id',
+  'created_at',
+  'operator',
+  'action',
+  'target',
+  'result',
+  'request_id',
+  'detail',
+  'reason',
+  'before',
+  'after',
+  'hash',
+];
 
 export function columnsOf(kind: Kind): string[] {
   if (kind === 'logs') return LOG_COLUMNS;
+  if (kind === 'runs') return RUN_COLUMNS;
   return kind === 'audit' ? AUDIT_COLUMNS : EVENT_COLUMNS;
 }
 
@@ -39,6 +67,7 @@ export async function* exportRows(db: Database, kind: Kind, window: Window): Asy
   const began = await now(db);
   const within = { since: window.since, before: window.before && window.before < began ? window.before : began };
   if (kind === 'logs') yield* logs(db, within);
+  else if (kind === 'runs') yield* runs(db, within);
   else if (kind === 'audit') yield* audit(db, within);
   else yield* events(db, kind, within);
 }
@@ -74,7 +103,7 @@ async function* readEvents(db: Database, ids: string[], { since, before }: Withi
       left join tds_inbox_events i on i.event_id = q.id left join tds_inbox_payloads p on p.event_id = q.id
     where q.queued_at >= ${since ?? new Date(0)} and q.queued_at < ${before} order by n.place`.execute(db);
   // One at a time: as objects they take many times the room of their text.
-  for (const row of rows) yield { ...row, payload: row.payload === null ? null : parseLossless(row.payload) };
+  for (const row of rows) yield { ...row, payload: json(row.payload) };
 }
 
 // By address: the log has no key. New rows stand behind or in room that a purge made; neither matters.
@@ -94,10 +123,34 @@ async function* logs(db: Database, { since, before }: Within): AsyncGenerator<Ro
   }
 }
 
+/** Runs of workflows: pulls, reconciliations. A result may hold a megabyte, so few are in memory at once. */
+async function* runs(db: Database, { since, before }: Within): AsyncGenerator<Row> {
+  for (let after: { at: string; id: string } | undefined; ; ) {
+    const place = after ? sql`(created_at, id) > (${after.at}::timestamptz, ${after.id}::uuid)` : sql`true`;
+    const { rows } = await sql<
+      Row & { id: string; at: string } & Record<'payload' | 'progress' | 'result', string | null>
+    >`
+      select id, name, organization_id, status, started_by, created_at, updated_at, payload::text as payload,
+        progress::text as progress, result::text as result, created_at::text as at
+      from tds_workflows where ${place} and created_at >= ${since ?? new Date(0)} and created_at < ${before}
+      order by created_at, id limit ${RUNS_PAGE}`.execute(db);
+    for (const { at: _at, payload, progress, result, ...row } of rows)
+      yield { ...row, payload: json(payload), progress: json(progress), result: json(result) };
+    const last = rows.at(-1);
+    if (!last) return;
+    after = { at: last.at, id: last.id };
+  }
+}
+
+const RUNS_PAGE = 20;
+const json = (text: string | null) => (text === null ? null : parseLossless(text));
+
 async function* audit(db: Database, { since, before }: Within): AsyncGenerator<Row> {
   for (let after = '0'; ; ) {
     const { rows } = await sql<Row & { id: string }>`
-      select id::text as id, created_at, operator, action, target, result, request_id, detail from tds_audit_log
+      select id::text as id, created_at, operator, action, target, result, request_id, detail, reason, before, after,
+        encode(hash, 'hex') as hash
+      from tds_audit_log
       where id > ${after}::bigint and created_at >= ${since ?? new Date(0)} and created_at < ${before}
       order by tds_audit_log.id limit ${PAGE}`.execute(db);
     yield* rows;
