@@ -1,4 +1,6 @@
 /** The process tds-core-api: put everything together, listen, and on a signal stop without breaking a request. */
+
+import { noteSecrets } from '../access/secrets.ts';
 import { describeConfig, EXIT_CONFIG, orExit, processConfig } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { Inbox } from '../inbox/store.ts';
@@ -98,6 +100,10 @@ await runProcess(
 async function open(): Promise<void> {
   const at = await listen(api, inheritedSocket(env) ?? config);
   log.info({ component: 'process', url: at + config.basePath, config: describeConfig(config) }, 'listening');
+  // While the database is away or not migrated, the next start notes them.
+  await noteSecrets(operators.db, config).catch((error) =>
+    log.debug({ component: 'process', error }, 'secrets not noted'),
+  );
 }
 
 /** For the fault tests: dies between COMMIT and the answer. */

@@ -11,7 +11,7 @@ t.test('metrics has every key of the operations guide on an empty system', async
     by_status: { pending: 0, processing: 0, retry: 0, completed: 0, dead_letter: 0 },
     oldest_pending_age_seconds: 0,
     dead_letter_count: 0,
-    pause: { paused: false, paused_at: null, paused_by: null, reason: null },
+    pause: { paused: false, paused_at: null, paused_by: null, reason: null, event_types: [] },
   });
   t.same(metrics.processing, {
     last_hour: { total_processed: 0, succeeded: 0, failed: 0, success_rate_percent: 100, avg_duration_seconds: 0 },

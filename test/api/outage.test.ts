@@ -75,7 +75,14 @@ async function isAGoodOutage(t: Test, api: Api): Promise<void> {
 
 const DELIVERY = { invoice: { invoice_id: '1', last_modified_time: '2026-01-01T00:00:00Z' } };
 const ID = '00000000-0000-4000-8000-000000000001';
-const WITHOUT_DATABASE = new Set(['/health', '/livez', '/readyz', '/metrics', '/dashboard/whoami']);
+const WITHOUT_DATABASE = new Set([
+  '/health',
+  '/livez',
+  '/readyz',
+  '/metrics',
+  '/dashboard/whoami',
+  '/dashboard/session',
+]);
 
 type Operation = {
   parameters?: { in: string; name: string; required?: boolean; schema: JsonSchema }[];

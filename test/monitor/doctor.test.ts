@@ -84,6 +84,13 @@ const FAULTS: Record<string, Fault> = {
     },
     mend: () => pool.query('delete from tds_event_type_pauses'),
   },
+  'a secret is old': {
+    plant: () =>
+      pool.query(`insert into tds_secrets (name, salt, fingerprint, since)
+        values ('OPERATOR_TOKENS', '', '', now() - interval '400 days')`),
+    is: { code: 'old_secrets', severity: 'info', evidence: 'OPERATOR_TOKENS: 400 days' },
+    mend: () => pool.query('truncate tds_secrets'),
+  },
   'nothing is processed': {
     plant: () => many(501),
     is: { code: 'backlog', severity: 'critical', cause: 'nothing is processed at all' },

@@ -3,6 +3,7 @@ import { classify, isDatabaseAway } from '../../errors.ts';
 import { database } from './database.ts';
 import type { DoctorConfig, Examination, Finding } from './finding.ts';
 import { processing } from './processing.ts';
+import { secrets } from './secrets.ts';
 import { server } from './server.ts';
 import { zoho } from './zoho.ts';
 
@@ -14,7 +15,7 @@ export type Diagnosis = {
   findings: Finding[];
 };
 
-const EXAMINATIONS = [...processing, ...zoho, ...database, ...server];
+const EXAMINATIONS = [...processing, ...zoho, ...database, ...server, secrets];
 const GRAVITY = ['critical', 'warning', 'info'];
 
 /** Runs the troubleshooting parts of the runbooks. Throws only when the database is away. */

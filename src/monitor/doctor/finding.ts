@@ -15,7 +15,7 @@ export type Finding = {
 
 export type DoctorConfig = Pick<
   Config,
-  'nodeEnv' | 'retentionDays' | 'retentionByKind' | 'databaseUrl' | 'defaultOrganization'
+  'nodeEnv' | 'retentionDays' | 'retentionByKind' | 'databaseUrl' | 'defaultOrganization' | 'secretMaxAgeDays'
 >;
 
 /** Looks at one thing. Cheap at any size of the queue, for the tables it reads are small or asked by index. */
