@@ -93,7 +93,7 @@ alter table tds_audit_log enable always trigger tds_audit_log_chained;
 // They create views, which the role of the services may not, out of what stands in tables that it may not write. Temporary
 // tables are looked at last, or one of its own could stand in for one of ours.
 const VIEWS = `
-alter function books_note_custom_fields(bigint) security definer set search_path = pg_catalog, public, pg_temp;
-alter function books_refresh_view(text) set search_path = pg_catalog, public, pg_temp;
-alter function books_refresh_views(text) security definer set search_path = pg_catalog, public, pg_temp;
+alter function books_note_custom_fields(bigint) security definer set search_path = public, pg_temp;
+alter function books_refresh_view(text) set search_path = public, pg_temp;
+alter function books_refresh_views(text) security definer set search_path = public, pg_temp;
 `;

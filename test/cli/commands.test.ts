@@ -248,7 +248,7 @@ t.test('what the API refuses is its own sentence, and exit code 1', async (t) =>
 
 t.test('workflows are listed, and an unknown one is not found', async (t) => {
   for (const config of [HTTP, LOCAL]) {
-    t.match(await tds(['workflow', 'list', '-o', 'json'], config), { code: 0, out: '[]\n' });
+    t.match(await tds(['workflow', 'list', '-o', 'json'], config), { code: 0, out: '[]\n', err: '' });
     for (const verb of ['show', 'pause', 'resume', 'retry'])
       t.match(await tds(['workflow', verb, randomUUID()], config), { code: 1, err: /No workflow has this id/ }, verb);
   }

@@ -119,7 +119,7 @@ t.test('a server that is starting, full, silent or hangs up is away, over TCP an
 });
 
 t.test('a pool that has no connection in time counts as away', async (t) => {
-  const crowded = new pg.Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 20 });
+  const crowded = new pg.Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 1000 });
   const client = await crowded.connect();
   const error = await errorOf(crowded.connect());
   client.release();
