@@ -64,7 +64,8 @@ const IDS: Record<string, () => Promise<string>> = {
   '<failed>': async () => {
     const { rows } = await pool.query<{ id: string }>(`
       insert into tds_workflows (name, organization_id, status, payload, result, progress, started_by)
-      values ('SyncAll', '10', 'failed', '{}', '{"message":"no","tag":"NetworkError"}', '{"records":0}', 'ann')
+      values ('SyncAll', '10', 'failed', '{}', '{"message":"no","tag":"NetworkError"}', 
+        '{"module":null,"records":0,"records_total":null,"pages":0,"calls":0}', 'ann')
       returning id`);
     return rows[0]?.id ?? '';
   },
@@ -247,6 +248,7 @@ t.test('what the API refuses is its own sentence, and exit code 1', async (t) =>
 });
 
 t.test('workflows are listed, and an unknown one is not found', async (t) => {
+  await pool.query('delete from tds_workflows');
   for (const config of [HTTP, LOCAL]) {
     t.match(await tds(['workflow', 'list', '-o', 'json'], config), { code: 0, out: '[]\n', err: '' });
     for (const verb of ['show', 'pause', 'resume', 'retry'])
