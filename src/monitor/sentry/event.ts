@@ -101,8 +101,9 @@ function framesOf(stack: string | null): Frame[] {
 }
 
 function placeFrame(place: string): Frame {
-  const [, name = '?', file = place] = /^(.*) \((.*)\)$/.exec(place.slice(0, 300)) ?? [];
-  return { function: name, filename: file };
+  const begin = place.endsWith(')') ? place.lastIndexOf(' (') : -1;
+  if (begin < 0) return { function: '?', filename: place };
+  return { function: place.slice(0, begin), filename: place.slice(begin + 2, -1) };
 }
 
 function baseOf(file: string): string {
