@@ -1,5 +1,6 @@
 /** A database, a stand-in and a way to run workflows against it, for the tests of the pull. */
 import type { Database } from '../../src/db/database.ts';
+import { isContention } from '../../src/errors.ts';
 import type { ModuleVerdict } from '../../src/sync/verdict.ts';
 import type { Teardown, TestDatabase } from '../helper.ts';
 import { Books, type Kind } from '../zoho/books.ts';
@@ -17,6 +18,14 @@ export const NONE = {
   problems: [] as string[],
 };
 
+/** A worker that looks for events takes the same locks in another order: whoever loses the deadlock asks again. */
+async function truncated(pool: TestDatabase['pool'], tables: string): Promise<void> {
+  await pool.query(`truncate ${tables}`).catch((error) => {
+    if (!isContention(error)) throw error;
+    return truncated(pool, tables);
+  });
+}
+
 const WIDE = { callsPerMinute: 1_000_000, callsPerDay: 1_000_000 };
 
 /** An empty mirror, and a stand-in with these records that limits nobody unless told to. */
@@ -26,9 +35,12 @@ export async function stage(
   counts: Partial<Record<Kind, number>>,
   limits: Partial<LimitOptions> = WIDE,
 ) {
-  await pool.query(`truncate books_records, tds_pulled_changes, tds_pull_rows, tds_pull_pages, tds_pull_marks,
+  await truncated(
+    pool,
+    `books_records, tds_pulled_changes, tds_pull_rows, tds_pull_pages, tds_pull_marks,
     tds_pull_verdicts, tds_withheld_deletions, tds_sync_queue, tds_inbox_events, tds_inbox_payloads, tds_zoho_tokens,
-    tds_zoho_quota, tds_zoho_calls, tds_holes, tds_change_totals, tds_zoho_rules, tds_refetches`);
+    tds_zoho_quota, tds_zoho_calls, tds_holes, tds_change_totals, tds_zoho_rules, tds_refetches`,
+  );
   const books = new Books().fill(counts);
   const standIn = await StandIn.start(t, { books, limits });
   const { callsPerMinute = 100, windowMs = 60_000 } = limits;
