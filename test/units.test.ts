@@ -36,7 +36,7 @@ for (const name of services) {
     const [node = '', script = ''] = words.filter((word) => !word.startsWith('--'));
     t.ok(fs.existsSync(node.replace(INSTALLED, ROOT)), node);
     t.ok(fs.existsSync(path.join(ROOT, script)), script);
-    t.equal(directive(name, 'EnvironmentFile'), `${INSTALLED}/.env`);
+    t.equal(directives(name, 'EnvironmentFile')[0], `${INSTALLED}/.env`);
     const owns = name === 'tds-core-migrate.service';
     t.equal(text(name).includes(`\nEnvironmentFile=-${INSTALLED}/.env.owner\n`), owns, 'only it owns the tables');
     t.equal(directive(name, 'User'), owns ? 'tds' : 'tds_app');
