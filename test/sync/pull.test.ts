@@ -135,7 +135,7 @@ t.test('a run that is killed at a page goes on at that page', async (t) => {
 });
 
 t.test('what was fetched when the quota ends is kept, and no call is made twice', async (t) => {
-  const limits = { callsPerMinute: 12, windowMs: 300, callsPerDay: 1_000_000 };
+  const limits = { callsPerMinute: 12, windowMs: 1500, callsPerDay: 1_000_000 };
   const { start, resume, calls, standIn } = await stage(t, database, { invoice: 60 }, limits);
   const run = start('SyncAllInvoices');
   await resume(run);
