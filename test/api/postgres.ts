@@ -119,6 +119,21 @@ export class OwnPostgres {
     return server;
   }
 
+  /** Takes every connection that the server still has; ending them gives them back. */
+  async useUp(): Promise<pg.Client[]> {
+    const clients: pg.Client[] = [];
+    for (;;) {
+      const client = new pg.Client({ connectionString: this.tcpUrl });
+      client.on('error', () => {});
+      try {
+        await client.connect();
+      } catch {
+        return clients;
+      }
+      clients.push(client);
+    }
+  }
+
   async #destroy(): Promise<void> {
     await this.end('stop');
     fs.rmSync(this.#home.dir, { recursive: true, force: true });

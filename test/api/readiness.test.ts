@@ -71,7 +71,8 @@ root.test('a PostgreSQL that is stopped', async (t) => {
 root.test('a PostgreSQL that takes no further connection', async (t) => {
   const { api, db } = await newApi(t);
   t.equal((await readiness(api)).status, 200);
-  const clients = await useUp(t);
+  const clients = await postgres.useUp();
+  t.teardown(() => Promise.all(clients.map((client) => client.end().catch(() => {}))));
   t.ok(await db.selectFrom('tds_queue_state').selectAll().executeTakeFirst(), 'its own connection still works');
   await tells(t, api, ['connections']);
   await Promise.all(clients.map((client) => client.end()));
@@ -112,19 +113,3 @@ root.test('the details name processes, disk, oldest transaction and slow stateme
     advice: /shared_preload_libraries/,
   });
 });
-
-/** Takes every connection that the server still has. */
-async function useUp(t: Test): Promise<pg.Client[]> {
-  const clients: pg.Client[] = [];
-  t.teardown(() => Promise.all(clients.map((client) => client.end().catch(() => {}))));
-  for (;;) {
-    const client = new pg.Client({ connectionString: postgres.tcpUrl });
-    client.on('error', () => {});
-    try {
-      await client.connect();
-    } catch {
-      return clients;
-    }
-    clients.push(client);
-  }
-}

@@ -1,5 +1,5 @@
 /** A PostgreSQL that is stopped, hangs, or has no connection left: somebody is told, and nothing needs a restart. */
-import pg from 'pg';
+import type pg from 'pg';
 import t, { type Test } from 'tap';
 import { openDatabase } from '../../../src/db/database.ts';
 import { DatabaseWatch, probeOf } from '../../../src/monitor/notify/database-watch.ts';
@@ -34,27 +34,13 @@ t.beforeEach(async () => {
   await db.deleteFrom('tds_notifications').execute();
 });
 
-async function fillUp(): Promise<pg.Client[]> {
-  const clients: pg.Client[] = [];
-  for (;;) {
-    const client = new pg.Client({ connectionString: postgres.tcpUrl });
-    client.on('error', () => {});
-    try {
-      await client.connect();
-    } catch {
-      return clients;
-    }
-    clients.push(client);
-  }
-}
-
 let held: pg.Client[] = [];
 const WAYS: Record<string, [goes: () => unknown, comes: () => unknown]> = {
   'is stopped': [() => postgres.end('stop'), () => postgres.start()],
   hangs: [() => postgres.freeze(), () => postgres.thaw()],
   'has no connection left': [
     async () => {
-      held = await fillUp();
+      held = await postgres.useUp();
     },
     () => Promise.all(held.map((client) => client.end())),
   ],
