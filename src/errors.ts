@@ -9,7 +9,7 @@ import { detailOf, type ErrorDetail } from './errors/detail.ts';
 import { httpStatus, retryAfterOf } from './errors/http.ts';
 import { isClientTimeout, isLostConnection, sqlState } from './errors/postgres.ts';
 import { attempt, chain, read, text } from './errors/read.ts';
-import { type ErrorTag, isPermanentByDefault, TaggedError, type Verdict } from './errors/tagged.ts';
+import { ERROR_TAGS, type ErrorTag, isPermanentByDefault, TaggedError, type Verdict } from './errors/tagged.ts';
 
 export { describeThrown } from './errors/describe.ts';
 export { type ErrorCause, type ErrorDetail, topFrame } from './errors/detail.ts';
@@ -35,16 +35,7 @@ export type Classification = Verdict & {
 };
 
 /** What handlers may call their errors, by `tag` or `name`. `ProcessCrash` is ours alone. */
-const KNOWN_TAGS = new Set<string>([
-  'ValidationError',
-  'ConflictError',
-  'RateLimitError',
-  'InternalServerError',
-  'ServiceUnavailableError',
-  'TimeoutError',
-  'NetworkError',
-  'UnknownError',
-] satisfies ErrorTag[]);
+const KNOWN_TAGS = new Set<string>(ERROR_TAGS.filter((tag) => tag !== 'ProcessCrash'));
 
 const TIMEOUT_NAMES = new Set(['AbortError', 'HeadersTimeoutError', 'BodyTimeoutError']);
 
