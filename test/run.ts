@@ -1,8 +1,9 @@
 /**
- * `npm test [files]`: runs tap, shows its output, and ends with one honest line "N passed, N failed[, N skipped]" taken
- * from tap's own totals. Code 0 only when something was tested and nothing failed.
+ * `npm test [files]`: runs tap, shows its output, names what was skipped and what failed, and ends with one honest line
+ * "N passed, N failed[, N skipped]" taken from tap's own totals. Code 0 only when something was tested and nothing failed.
  */
 import { spawn } from 'node:child_process';
+import { failuresOf } from './failures.ts';
 import './tap-build.ts';
 import { embeddedTestServer } from './template.ts';
 
@@ -36,6 +37,7 @@ function printSkipped(output: string): void {
 function summarise({ code, signal, output }: Ending): number {
   const total = readTotals(output);
   printSkipped(output);
+  for (const failure of failuresOf(output)) console.log(`FAILED ${failure}`);
   let failed = total('fail');
   if (failed === 0 && (code !== 0 || signal || total('total') === 0)) {
     failed = 1;
