@@ -2,8 +2,10 @@
 import type { ZohoClient } from '../zoho/client/client.ts';
 import { type Details, fetchDetails } from '../zoho/client/details.ts';
 import { blamesZoho } from '../zoho/client/errors.ts';
+import type { ZohoRecord } from '../zoho/client/records.ts';
 import type { PullModule } from '../zoho/modules/pull-modules.ts';
 import type { Turn } from '../zoho/quota/governed.ts';
+import { countWithoutId } from './inner-records.ts';
 import { noteFetched, type Todo, todoOf } from './pages.ts';
 import type { Scope } from './scope.ts';
 import { orPostponed, refusal, turnOf } from './turn.ts';
@@ -14,6 +16,8 @@ export type FetchedTodo = {
   fetched: number;
   written: number;
   gone: number;
+  /** Entries within the records that should be records of their own and have no id. */
+  withoutId: number;
   /** Records that Zoho will not give, and its words about the first of them. */
   refused: number;
   why: string | null;
@@ -35,12 +39,13 @@ export async function fetchTodo(
   label: string,
   options: { deletes?: boolean } = {},
 ): Promise<FetchedTodo> {
-  const sum: FetchedTodo = { fetched: 0, written: 0, gone: 0, refused: 0, why: null };
+  const sum: FetchedTodo = { fetched: 0, written: 0, gone: 0, withoutId: 0, refused: 0, why: null };
   for (let nth = 1; ; nth += 1) {
     const { left, ...done } = await fetchSome(scope, page, `details ${nth} of ${label}`, options.deletes ?? false);
     sum.fetched += done.fetched;
     sum.written += done.written;
     sum.gone += done.gone;
+    sum.withoutId += done.withoutId;
     sum.refused += done.refused;
     sum.why ??= done.why;
     if (left === 0) return sum;
@@ -74,10 +79,24 @@ function fetchSome(
       await noteFetched(trx, part, page, { left, gone, found });
       return {
         ...{ fetched: records.length, written: written.length, gone: gone.length, left: left.length },
+        withoutId: tellWithoutId(run, module, records),
         ...{ refused: refused.size, why: [...refused.values()][0] ?? null },
       };
     },
   });
+}
+
+/** Says what of these records will not be mirrored, and in which it stands; returns how much that is. */
+function tellWithoutId({ log }: Scope['run'], module: PullModule, records: readonly ZohoRecord[]): number {
+  const holders = records.filter((record) => countWithoutId(module, record) > 0);
+  if (holders.length === 0) return 0;
+  const entries = holders.reduce((sum, record) => sum + countWithoutId(module, record), 0);
+  const ids = holders.map(({ id }) => id);
+  log.warn(
+    { module: module.name, ids, without_id: entries },
+    'entries within records have no id: they are not mirrored',
+  );
+  return entries;
 }
 
 function hashesOf(todo: readonly Todo[]): Map<string, string> {

@@ -1,23 +1,29 @@
 /** Records that stand within the records of another module: contact persons in their contact. */
+import { hash } from 'node:crypto';
 import { type Kysely, sql } from 'kysely';
 import type { Schema } from '../db/schema.ts';
 import { idIn } from '../inbox/ids.ts';
 import { readObject, sourceOf } from '../inbox/json-object.ts';
 import { sanitise } from '../inbox/scan.ts';
 import { elements, type ZohoRecord } from '../zoho/client/records.ts';
-import { type InnerModule, innerModules, type PullModule } from '../zoho/modules/pull-modules.ts';
+import { type InnerModule, innerModulesOf, type PullModule } from '../zoho/modules/pull-modules.ts';
 
 /** It has no version of its own: `within`, the record it stands in, changes without it. */
-export type InnerRecord = { id: string; text: string; version: null; within: string };
+export type InnerRecord = { id: string; text: string; hash: string; version: null; within: string };
 
-/** What a module's records hold of other modules. */
-export function innerModulesOf({ name }: PullModule): InnerModule[] {
-  return innerModules.filter(({ within }) => within === name);
+/** The records of an inner module within these, each id once; what has no id of its own is none (`countWithoutId`). */
+export function innerRecords(inner: InnerModule, records: readonly ZohoRecord[]): InnerRecord[] {
+  const found = records.flatMap((record) =>
+    (listIn(inner, record) ?? []).map((text) => innerRecord(inner, record, text)),
+  );
+  return [...new Map(found.filter((record) => record !== null).map((record) => [record.id, record])).values()];
 }
 
-/** The records of an inner module within these; what has no id of its own is none. */
-export function innerRecords(inner: InnerModule, records: readonly ZohoRecord[]): InnerRecord[] {
-  return records.flatMap((record) => (listIn(inner, record) ?? []).flatMap((text) => innerRecord(inner, record, text)));
+/** How many entries within a record should be records of their own and have no id: they cannot be mirrored. */
+export function countWithoutId(module: PullModule, record: ZohoRecord): number {
+  const without = (inner: InnerModule) =>
+    (listIn(inner, record) ?? []).filter((text) => innerRecord(inner, record, text) === null).length;
+  return innerModulesOf(module).reduce((sum, inner) => sum + without(inner), 0);
 }
 
 /** Ids of those that have a list of inner records, be it empty: of the others nothing is known. */
@@ -30,12 +36,12 @@ function listIn({ key }: InnerModule, record: ZohoRecord): string[] | null {
   return source?.startsWith('[') ? elements(source) : null;
 }
 
-function innerRecord({ idField }: InnerModule, { id: within }: ZohoRecord, element: string): InnerRecord[] {
+function innerRecord({ idField }: InnerModule, { id: within }: ZohoRecord, element: string): InnerRecord | null {
   const object = element.startsWith('{') ? readObject(element) : null;
   const id = object && idIn(object, idField);
-  if (!id) return [];
+  if (!id) return null;
   const text = object.needsSanitising ? sanitise(object.text) : object.text;
-  return [{ id, text, version: null, within }];
+  return { id, text, hash: hash('sha256', object.text), version: null, within };
 }
 
 /** Records that stood in these before and do so no more. */
@@ -45,11 +51,11 @@ export async function innerGone(
   { name }: InnerModule,
   within: readonly string[],
   now: readonly InnerRecord[],
-): Promise<string[]> {
-  const { rows } = await sql<{ id: string }>`
-    select entity_id as id from tds_pull_rows
+): Promise<{ id: string; within: string }[]> {
+  const { rows } = await sql<{ id: string; within: string }>`
+    select entity_id as id, within from tds_pull_rows
     where organization_id = ${organizationId} and module = ${name} and within = any (${within}::text[])
       and entity_id <> all (${now.map(({ id }) => id)}::text[])
     order by entity_id`.execute(db);
-  return rows.map(({ id }) => id);
+  return rows;
 }

@@ -1,12 +1,15 @@
+import type { Transaction } from 'kysely';
+import type { Schema } from '../db/schema.ts';
 import { TaggedError } from '../errors/tagged.ts';
 import { type Json, Postponed, type Run } from '../workflows/workflow.ts';
 import type { ZohoClient } from '../zoho/client/client.ts';
-import type { PullModule } from '../zoho/modules/pull-modules.ts';
+import { innerModulesOf, type PullModule } from '../zoho/modules/pull-modules.ts';
 import { addCustomFields } from './custom-fields.ts';
 import { applyDeletions, type Deletions } from './deletions.ts';
+import { applyInnerDeletions, describeWithoutId, innerPart } from './inner-parts.ts';
 import { describeLeftovers } from './leftovers.ts';
 import { advanceMark } from './marks.ts';
-import { forgetPages } from './pages.ts';
+import { forgetPages, type Part } from './pages.ts';
 import { movesMark, partOf, tell } from './pull.ts';
 import { type Scan, scanModule } from './scan.ts';
 import { countPart, eventsUnderWay, gravest, isWhole, judge, type ModuleVerdict, storeVerdict } from './verdict.ts';
@@ -40,6 +43,7 @@ export async function reconcile(
     const deletions = scan.refused
       ? { withheld: 0, problems: [] }
       : await applyDeletions(scope, scan, new Date(startedAt), approvedRun);
+    if (!scan.refused) await applyInnerDeletions(scope);
     done.push({ module, startedAt, scan, deletions });
     before += scan.total ?? scan.seen;
     tell(run, module, scan);
@@ -81,14 +85,15 @@ async function eventsEnded(run: Run<unknown>): Promise<void> {
 
 async function conclude(run: Run<unknown>, done: readonly Done[]): Promise<Json> {
   const verdicts: Record<string, ModuleVerdict> = {};
-  for (const each of done) verdicts[each.module.name] = await verdictOf(run, each);
+  for (const each of done) Object.assign(verdicts, await verdictsOf(run, each));
   await run.activity('end', {
     fetch: async () => null,
     async write(trx) {
       for (const { module, startedAt, scan } of done) {
-        const mark = { organizationId: run.organizationId, module: module.name, runId: run.id, startedAt };
-        const scannedRecords = verdicts[module.name]?.records ?? null;
-        if (movesMark(scan)) await advanceMark(trx, { ...mark, scannedPages: scan.pages, scannedRecords });
+        if (!movesMark(scan)) continue;
+        const mark = { organizationId: run.organizationId, runId: run.id, startedAt, scannedPages: scan.pages };
+        for (const { name } of [module, ...innerModulesOf(module)])
+          await advanceMark(trx, { ...mark, module: name, scannedRecords: verdicts[name]?.records ?? null });
       }
       await forgetPages(trx, run.id);
       return null;
@@ -101,18 +106,40 @@ async function conclude(run: Run<unknown>, done: readonly Done[]): Promise<Json>
   return { verdict: gravest(Object.values(verdicts)), modules };
 }
 
-async function verdictOf(run: Run<unknown>, { module, startedAt, scan, deletions }: Done): Promise<ModuleVerdict> {
-  return run.activity(`${module.name} verdict`, {
+/** The verdict of a module, and those of the modules whose records stand within its own. */
+async function verdictsOf(run: Run<unknown>, done: Done): Promise<Record<string, ModuleVerdict>> {
+  const { module, startedAt, scan, deletions } = done;
+  const part = partOf(run, module);
+  const begun = new Date(startedAt);
+  const own = await run.activity(`${module.name} verdict`, {
     fetch: async () => null,
-    async write(trx) {
-      const part = partOf(run, module);
-      const counts = scan.refused ? NONE : await countPart(trx, part, new Date(startedAt));
-      const left = isWhole(counts) ? [] : await describeLeftovers(trx, part);
-      const verdict = judge(counts, deletions.withheld, [...scan.problems, ...deletions.problems, ...left]);
-      await storeVerdict(trx, part, verdict, new Date(startedAt));
-      const level = verdict.verdict === 'differs' || verdict.verdict === 'withheld' ? 'warn' : 'info';
-      run.log[level]({ module: module.name, ...verdict }, 'module reconciled');
-      return verdict;
-    },
+    write: (trx) => judgePart(run, trx, part, begun, { ...deletions, scan }),
   });
+  const verdicts = { [module.name]: own };
+  for (const inner of innerModulesOf(module)) {
+    verdicts[inner.name] = await run.activity(`${inner.name} verdict`, {
+      fetch: async () => null,
+      async write(trx) {
+        const problems = await describeWithoutId(trx, part, inner);
+        return judgePart(run, trx, await innerPart(trx, part, inner), begun, { withheld: 0, problems, scan });
+      },
+    });
+  }
+  return verdicts;
+}
+
+async function judgePart(
+  run: Run<unknown>,
+  trx: Transaction<Schema>,
+  part: Part,
+  startedAt: Date,
+  { scan, withheld, problems }: Deletions & { scan: Scan },
+): Promise<ModuleVerdict> {
+  const counts = scan.refused ? NONE : await countPart(trx, part, startedAt);
+  const left = isWhole(counts) ? [] : await describeLeftovers(trx, part);
+  const verdict = judge(counts, withheld, [...scan.problems, ...problems, ...left]);
+  await storeVerdict(trx, part, verdict, startedAt);
+  const level = verdict.verdict === 'differs' || verdict.verdict === 'withheld' ? 'warn' : 'info';
+  run.log[level]({ module: part.module, ...verdict }, 'module reconciled');
+  return verdict;
 }

@@ -21,6 +21,8 @@ export type Scan = {
   fetched: number;
   written: number;
   gone: number;
+  /** Entries within the records fetched (contact persons of a contact) that have no id and cannot be mirrored. */
+  withoutId: number;
   /** Records that Zoho lists and will not give. */
   notGiven: number;
   /** Rows of the list that hold no usable record. */
@@ -62,7 +64,18 @@ export async function scanModule(scope: Scope, how: { strategy: PullStrategy; si
 }
 
 const NOTHING = {
-  ...{ pages: 0, reads: 0, seen: 0, total: null, fetched: 0, written: 0, gone: 0, notGiven: 0, unusable: 0 },
+  ...{
+    pages: 0,
+    reads: 0,
+    seen: 0,
+    total: null,
+    fetched: 0,
+    written: 0,
+    gone: 0,
+    withoutId: 0,
+    notGiven: 0,
+    unusable: 0,
+  },
   refused: false,
 };
 
@@ -77,10 +90,11 @@ async function addPage(
   scan.total = total;
   scan.seen = seen ?? scan.seen;
   if (todo === 0) return;
-  const { fetched, written, gone, refused, why } = await fetchTodo(scope, page, label);
+  const { fetched, written, gone, withoutId, refused, why } = await fetchTodo(scope, page, label);
   scan.fetched += fetched;
   scan.written += written;
   scan.gone += gone;
+  scan.withoutId += withoutId;
   scan.notGiven += refused;
   if (why !== null) scan.problems = [`${scan.notGiven} records of ${scope.module.name} cannot be fetched: ${why}`];
 }

@@ -5,9 +5,9 @@ import { sanitise } from '../inbox/scan.ts';
 import { newEventId } from '../inbox/uuid.ts';
 import { type Enqueued, enqueueWithin } from '../queue/enqueue.ts';
 import type { ZohoRecord } from '../zoho/client/records.ts';
-import type { InnerModule, PullModule } from '../zoho/modules/pull-modules.ts';
+import { type InnerModule, innerModulesOf, type PullModule } from '../zoho/modules/pull-modules.ts';
 import { type Compared, compareWithMirror, type Difference } from './differences.ts';
-import { holdersOf, innerGone, innerModulesOf, innerRecords } from './inner-records.ts';
+import { countWithoutId, holdersOf, innerGone, innerRecords } from './inner-records.ts';
 import { recordPulledChange } from './pulled-changes.ts';
 import { type RememberedRow, rememberRows } from './rows.ts';
 
@@ -102,12 +102,20 @@ async function innerDrafts(trx: Transaction<Schema>, batch: PulledBatch, inner: 
   const compared = await compareWithMirror(trx, organizationId, inner.name, found, fetchedAt);
   const within = [...holdersOf(inner, records), ...deletedIds];
   const gone = await innerGone(trx, organizationId, inner, within, found);
+  const goneIds = gone.map(({ id }) => id);
   const drafts = [
     ...found.flatMap((record, n) => updateOf(inner.name, record, compared[n])),
-    ...(await liveAmong(trx, batch, inner.name, gone)).map((id) => deletionOf(id, inner.name, inner.idField)),
+    ...(await liveAmong(trx, batch, inner.name, goneIds)).map((id) => deletionOf(id, inner.name, inner.idField)),
   ];
-  const remembered = found.map(({ text: _, ...record }) => ({ ...record, hash: null, eventId: null }));
-  await rememberRows(trx, organizationId, inner.name, remembered);
+  const events = eventsById(drafts);
+  await rememberRows(trx, organizationId, inner.name, [
+    ...found.map((record, n) => ({
+      ...record,
+      withoutId: 0,
+      ...heldBy(events.get(record.id), null, compared[n], batch),
+    })),
+    ...gone.map((row) => ({ ...row, hash: null, version: null, eventId: events.get(row.id) ?? null, withoutId: 0 })),
+  ]);
   return drafts;
 }
 
@@ -149,16 +157,30 @@ function changeOf(draft: Draft, { organizationId, runId, reason }: PulledBatch) 
 }
 
 function rowsOf(batch: PulledBatch, compared: Compared[], drafts: Draft[]): RememberedRow[] {
-  const { module, records, rowHashes, fetchedAt } = batch;
+  const { module, records, rowHashes } = batch;
   if (rowHashes === undefined) return [];
-  const own = drafts.filter((draft) => draft.module === module.name);
-  const events = new Map(own.map(({ entityId, eventId }) => [entityId, eventId]));
-  return records.map(({ id, version }, n) => {
-    const sent = events.get(id);
-    const { storedVersion = null, storedEventId = null } = compared[n] ?? {};
-    return {
-      ...{ id, hash: rowHashes.get(id) ?? null, eventId: sent ?? storedEventId, within: null },
-      version: version ?? (sent === undefined ? storedVersion : fetchedAt),
-    };
-  });
+  const events = eventsById(drafts.filter((draft) => draft.module === module.name));
+  return records.map((record, n) => ({
+    ...{ id: record.id, hash: rowHashes.get(record.id) ?? null, within: null },
+    withoutId: countWithoutId(module, record),
+    ...heldBy(events.get(record.id), record.version, compared[n], batch),
+  }));
+}
+
+function eventsById(drafts: readonly Draft[]): Map<string, string> {
+  return new Map(drafts.map(({ entityId, eventId }) => [entityId, eventId]));
+}
+
+/** The version and the event by which the mirror will hold a record: what was sent now, or what it holds alike already. */
+function heldBy(
+  sent: string | undefined,
+  version: Date | null,
+  compared: Compared | undefined,
+  { fetchedAt }: PulledBatch,
+): Pick<RememberedRow, 'version' | 'eventId'> {
+  const { storedVersion = null, storedEventId = null } = compared ?? {};
+  return {
+    version: version ?? (sent === undefined ? storedVersion : fetchedAt),
+    eventId: sent ?? storedEventId,
+  };
 }

@@ -91,6 +91,7 @@ export function renderDetail(entry: Entry): string {
     [idField]: entry.id,
     [detailTimeField]: zohoTime(entry.changedAt),
     ...lines(entry, fields.line_items),
+    ...persons(entry, fields.contact_persons),
   });
 }
 
@@ -136,6 +137,13 @@ function lines({ nth, revision }: Entry, template: unknown): Fields {
     quantity: revision,
   }));
   return { line_items };
+}
+
+/** A contact's persons are its own: no two contacts share an id. */
+function persons({ kind, nth }: Entry, template: unknown): Fields {
+  if (kind !== 'contact' || !Array.isArray(template)) return {};
+  const id = (n: number) => `39500000008${String(nth * 10 + n).padStart(8, '0')}`;
+  return { contact_persons: template.map((person, n) => ({ ...person, contact_person_id: id(n) })) };
 }
 
 /** A document as good as recorded, for modules of which there is no sample. */

@@ -19,6 +19,7 @@ export type PullRows = {
   version: OptionalTimestamp;
   event_id: Optional<string>;
   within: Optional<string>;
+  without_id: Generated<number>;
 };
 
 export type PullPages = {

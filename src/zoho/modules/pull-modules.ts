@@ -110,6 +110,11 @@ export const innerModules: readonly InnerModule[] = [
   { name: 'contactperson', within: 'contact', key: 'contact_persons', idField: 'contact_person_id' },
 ];
 
+/** What a module's records hold of other modules. */
+export function innerModulesOf({ name }: Pick<PullModule, 'name'>): InnerModule[] {
+  return innerModules.filter(({ within }) => within === name);
+}
+
 /** Every scope a refresh token needs to pull all modules. */
 export const ALL_SCOPES: readonly string[] = [...new Set(pullModules.map(({ scope }) => scope))].sort();
 
