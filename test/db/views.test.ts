@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import t from 'tap';
 import { testDatabase } from '../helper.ts';
+import { pullOnlyViews } from './pull-only-views.ts';
 
 const { db } = await testDatabase(t);
 
@@ -43,6 +44,10 @@ const VIEWS: Record<string, string> = {
   books_expense_history: 'expense',
   books_journal_history: 'journal',
   books_inventory_adjustment_history: 'inventoryadjustment',
+  ...Object.fromEntries(pullOnlyViews.map(({ view, module }) => [view, module])),
+  ...Object.fromEntries(pullOnlyViews.map(({ history, module }) => [history, module])),
+  books_retainer_invoice_lines: 'retainerinvoice',
+  books_recurring_invoice_lines: 'recurringinvoice',
 };
 
 /** What the cast makes of each text, as text. */
