@@ -105,8 +105,13 @@ export async function runProcess(parts: Part[], options: LifecycleOptions): Prom
     log.fatal({ component: 'process', error }, 'start failed');
     process.exit(1);
   }
-  process.send?.(READY); // to `npm start`, which says that it is ready when all its processes are
+  tellLauncher();
   return lifecycle;
+}
+
+/** `npm start` says that it is ready when all its processes are. When it has gone meanwhile, its signal ends this one. */
+function tellLauncher(): void {
+  process.send?.(READY, undefined, undefined, () => {});
 }
 
 async function endProcess(lifecycle: Lifecycle, signal: string, { log, deadlineMs }: LifecycleOptions): Promise<void> {

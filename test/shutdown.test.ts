@@ -104,3 +104,14 @@ t.test('a parent process is told when all parts have started', async (t) => {
   t.equal(message, READY);
   await waitFor('its output', () => told.output.includes('started'));
 });
+
+t.test('a launcher that is gone before all parts have started is not told, and that is no failure', async (t) => {
+  const start = `() => new Promise((resolve) => process.once('disconnect', resolve))`;
+  const { child, told } = runScript(`{ name: 'a', start: ${start} }`, 1000, true);
+  t.teardown(() => child.kill('SIGKILL'));
+  child.disconnect();
+  await waitFor('the process to run', () => told.output.includes('running'));
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  t.strictSame(await ended, [0, null]);
+});
