@@ -1,7 +1,5 @@
 /** `tds workflow` against runs of a worker: a reconcile of a stand-in for Zoho Books, and one that fails at first. */
 import t from 'tap';
-import type { Io } from '../../src/cli/command.ts';
-import { run } from '../../src/cli/program.ts';
 import { loadConfig } from '../../src/config.ts';
 import { TaggedError } from '../../src/errors.ts';
 import { syncDefinitions } from '../../src/sync/definitions.ts';
@@ -11,6 +9,7 @@ import { testDatabase, waitFor } from '../helper.ts';
 import { startMirroring } from '../sync/mirroring.ts';
 import { stage } from '../sync/stage.ts';
 import { testWorker, workflow } from '../workflows/engine.ts';
+import { tds as runTds } from './tds.ts';
 
 const database = await testDatabase(t);
 const { books, standIn, client } = await stage(t, database, { item: 60 });
@@ -26,23 +25,11 @@ const definitions = [
 const { api } = await apiOn(t, database, { operators: OPERATORS }, new Workflows(definitions));
 const tdsUrl = await api.listen({ host: '127.0.0.1', port: 0 });
 
-async function tds(...words: string[]) {
-  let [out, err] = ['', ''];
-  const io: Io = {
-    config: { ...loadConfig({ NODE_ENV: 'test' }), tdsUrl, tdsToken: 'operator-token' },
-    out(text) {
-      out += text;
-    },
-    err(text) {
-      err += text;
-    },
-    tty: { in: false, out: false, err: false },
-    ask: async () => false,
-    sleep: async () => false,
-  };
-  const code = await run(io, ['workflow', ...words, '-o', 'json']);
+const config = { ...loadConfig({ NODE_ENV: 'test' }), tdsUrl, tdsToken: 'operator-token' };
+const tds = async (...words: string[]) => {
+  const { code, err, out } = await runTds(['workflow', ...words, '-o', 'json'], config);
   return { code, err, data: code === 0 ? JSON.parse(out) : null };
-}
+};
 
 const started = async (name: string, payload: object) => {
   const { data, err } = await tds('start', name, '--payload', JSON.stringify(payload));

@@ -23,6 +23,9 @@ export class Api {
   /** Whether the token's scopes cover what is asked; the default is that they do. */
   allows: (path: string) => boolean = () => true;
   organizations: Record<string, unknown>[] = [];
+  user: Record<string, unknown> = { user_id: '1', name: 'Example User', email: 'user@example.com' };
+  /** Why what is created is refused; the default is that it is not. */
+  refuses: (path: string, body: Record<string, unknown>) => ApiAnswer | undefined = () => undefined;
   webhooks: Record<string, unknown>[] = [];
   workflows: Record<string, unknown>[] = [];
   retryPolicies: Record<string, unknown>[] = [];
@@ -36,6 +39,7 @@ export class Api {
   answer(api: 'books' | 'inventory', path: string, query: URLSearchParams): ApiAnswer {
     if (!this.allows(path)) return failure(401, 57, 'You are not authorized to perform this operation');
     if (path === '/organizations') return this.#page('organizations', this.organizations, query);
+    if (path === '/users/me') return success(`"user":${JSON.stringify(this.user)}`);
     if (path === '/settings/webhooks') return this.#page('webhooks', this.webhooks, query);
     if (path === '/settings/workflows') return this.#page('workflows', this.workflows.map(withoutActions), query);
     if (path.startsWith('/settings/workflows/')) return this.#workflow(path.slice('/settings/workflows/'.length));
@@ -49,6 +53,16 @@ export class Api {
       if (path.startsWith(`${listPath}/`))
         return this.#detail(kind, decodeURIComponent(path.slice(listPath.length + 1)));
     }
+    return unknownPath();
+  }
+
+  /** Webhooks and workflow rules can be created; a name that is taken is refused, as Zoho does. */
+  create(path: string, body: Record<string, unknown>): ApiAnswer {
+    if (!this.allows(`POST ${path}`)) return failure(401, 57, 'You are not authorized to perform this operation');
+    const refused = this.refuses(path, body);
+    if (refused) return refused;
+    if (path === '/settings/webhooks') return created(this.webhooks, 'webhook', body);
+    if (path === '/settings/workflows') return created(this.workflows, 'workflow', { ...body, is_active: true });
     return unknownPath();
   }
 
@@ -113,6 +127,14 @@ export class Api {
       ? success(`"workflow":${JSON.stringify(workflow)}`)
       : failure(404, 1002, 'Workflow does not exist.');
   }
+}
+
+function created(list: Record<string, unknown>[], what: string, body: Record<string, unknown>): ApiAnswer {
+  const [id, name] = [`${what}_id`, `${what}_name`];
+  if (list.some((other) => other[name] === body[name])) return failure(400, 107051, 'The name is already used.');
+  const made = { ...body, [id]: String(9_000_000 + list.length) };
+  list.push(made);
+  return { ...success(`"${what}":${JSON.stringify({ [id]: made[id] })}`), status: 201 };
 }
 
 function withoutActions({ instant_actions, ...listed }: Record<string, unknown>) {

@@ -95,9 +95,7 @@ export class StandIn {
   }
 
   async #token(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const { status, body } = this.accounts.answer(new URLSearchParams(Buffer.concat(chunks).toString('utf8')));
+    const { status, body } = this.accounts.answer(new URLSearchParams(await textOf(request)));
     send(response, { status, text: JSON.stringify(body) });
   }
 
@@ -114,16 +112,30 @@ export class StandIn {
     await this.delay(call);
     const fault = code === undefined ? this.faults.of(`${call.path}?${call.query}`) : limitFault(code);
     if (fault) return this.faults.commit(fault, response, this.limits.headers);
-    send(response, this.#answer(api, call, request.headers.authorization), this.limits.headers);
+    const body = request.method === 'POST' ? await bodyOf(request) : undefined;
+    send(response, this.#answer(api, call, request.headers.authorization, body), this.limits.headers);
   }
 
-  #answer(api: 'books' | 'inventory', { path, query }: Request, authorization: string | undefined) {
+  #answer(
+    api: 'books' | 'inventory',
+    { path, query }: Request,
+    authorization: string | undefined,
+    body: Record<string, unknown> | undefined,
+  ) {
     if (!this.accounts.accepts(authorization))
       return failure(401, 57, 'You are not authorized to perform this operation');
     if (path !== '/organizations' && query.get('organization_id') !== this.organizationId)
       return failure(400, 6041, 'This user is not associated with the CompanyID/CompanyName:.');
-    return this.api.answer(api, path, query);
+    return body ? this.api.create(path, body) : this.api.answer(api, path, query);
   }
+}
+
+async function textOf(request: http.IncomingMessage): Promise<string> {
+  return Buffer.concat(await request.toArray()).toString('utf8');
+}
+
+async function bodyOf(request: http.IncomingMessage): Promise<Record<string, unknown>> {
+  return JSON.parse(await textOf(request));
 }
 
 function limitFault(code: 44 | 45 | 1070): 'minute-limit' | 'day-limit' | 'in-flight-limit' {

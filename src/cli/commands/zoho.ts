@@ -2,10 +2,14 @@ import { createInterface } from 'node:readline/promises';
 import { orExit } from '../../config.ts';
 import { openDatabase } from '../../db/database.ts';
 import { explainFile, type SignatureOptions } from '../../inbox/explain-signature.ts';
-import { check, connect, EXIT_USAGE, UsageError as WrongUsage } from '../../zoho/command/commands.ts';
+import { UsageError as WrongUsage } from '../../zoho/command/clients.ts';
+import { check, connect, EXIT_USAGE } from '../../zoho/command/commands.ts';
+import { leftToDo, type Registration, registerWebhooks } from '../../zoho/command/register.ts';
+import { type Identity, whoami } from '../../zoho/command/whoami.ts';
 import { organizationsOf } from '../../zoho/organizations/organizations.ts';
 import { quotaStates } from '../../zoho/quota/quota-state.ts';
 import { type Command, type Context, type Result, UsageError } from '../command.ts';
+import { plain } from '../output.ts';
 import { databaseUrl } from './installation.ts';
 
 const zohoConnect: Command = {
@@ -51,11 +55,86 @@ const zohoCheck: Command = {
 /** What the commands of `npm run zoho` print, and whether all is well. */
 async function asLines(run: (say: (line: string) => void) => Promise<number>): Promise<Result> {
   const lines: string[] = [];
-  const exitCode = await run((line) => lines.push(line)).catch((error: Error) => {
-    throw error instanceof WrongUsage ? new UsageError(error.message) : error;
-  });
+  const exitCode = await rightly(run((line) => lines.push(line)));
   const text = `${lines.join('\n')}\n`;
   return { data: { ok: exitCode === 0, lines }, text, exitCode: exitCode === EXIT_USAGE ? 2 : exitCode };
+}
+
+const zohoWhoami: Command = {
+  name: 'zoho whoami',
+  summary: 'Whose the token of Zoho Books is: account, data centre, organizations, scopes; exit code 1 when some lack',
+  examples: ['tds zoho whoami', 'tds zoho whoami --organization 10234695 -o json'],
+  options: [['--organization <id>', 'only this one']],
+  async run({ io, options }) {
+    const data = await rightly(whoami(io.config, options.organization as string | undefined));
+    const lacks = data.some(({ reachable, missing_scopes: missing }) => !reachable || missing.length > 0);
+    return { data, text: data.map(identityText).join('\n'), exitCode: lacks ? 1 : 0 };
+  },
+};
+
+function identityText(identity: Identity): string {
+  const { organization_id: id, account, organizations, scopes, missing_scopes: missing } = identity;
+  const rows = [
+    ['organization', `${id}${identity.reachable ? '' : ', which this account cannot reach: set ZOHO_ORGANIZATION_ID'}`],
+    ['account', account ?? 'not told: the token may not read its user'],
+    ['data centre', `${identity.data_centre} (${identity.accounts_url}, ${identity.api_url})`],
+    ['reaches', organizations.map(({ id, name, timeZone }) => `${id} ${name}, ${timeZone}`).join('; ') || 'none'],
+    ['scopes', scopes?.join(' ') ?? 'Zoho did not say'],
+    ['lacks', missing.join(' ') || (scopes ? 'nothing that pulling needs' : 'not known')],
+  ];
+  return rows.map(([name = '', value = '']) => `${name.padEnd(14)}${plain(value)}\n`).join('');
+}
+
+const registerCommand: Command = {
+  name: 'zoho register-webhooks',
+  summary:
+    'Create the workflow rules and webhooks that Zoho Books lacks, or say what to enter; exit code 1 if some is left',
+  examples: [
+    'tds zoho register-webhooks --base https://api.example.com/tds --dry-run',
+    'tds zoho register-webhooks --base https://api.example.com/tds --modules invoice,bill --yes',
+  ],
+  options: [
+    ['--base <url>', 'address of this system as Zoho reaches it'],
+    ['--organization <id>', 'only this one'],
+    ['--modules <list>', 'only these, separated by commas'],
+  ],
+  confirms: true,
+  plans: true,
+  async run(context) {
+    const { base, organization, modules, dryRun } = context.options as Record<string, string | undefined>;
+    const decide = async (registrations: Registration[]) => {
+      if (dryRun) return false;
+      const missing = registrations.flatMap(({ rules }) => rules.filter(({ state }) => state === 'missing'));
+      context.say(missing.map(({ name, url }) => `${name}: ${url}`).join('\n'));
+      return context.confirm(`Create these ${missing.length} workflow rules and their webhooks in Zoho Books?`);
+    };
+    const data = await rightly(registerWebhooks(context.io.config, { base, organization, modules }, decide));
+    const left = data.flatMap(({ rules }) => rules).some(({ state }) => state === 'missing' || state === 'by hand');
+    return { ...shownRegistrations(data), exitCode: left && !dryRun ? 1 : 0 };
+  },
+};
+
+function shownRegistrations(data: Registration[]): Result {
+  const rows = data.flatMap(({ organization_id, method, body, proof, rules }) =>
+    rules.map((rule) => ({ organization_id, ...rule, method, body, proof })),
+  );
+  const text = data.map((registration) => {
+    const { organization_id: id, proof, rules } = registration;
+    const lines = rules.map(({ state, rule_type, name, url }) =>
+      plain(`  ${state.padEnd(8)} ${rule_type.padEnd(9)} ${name.padEnd(38)} ${url}`),
+    );
+    const left = leftToDo(registration).map((words) => words.split('\n').map(plain).join('\n  '));
+    const every = `Every webhook: method POST, body Default Payload, ${proof}.`;
+    return [`Organization ${id}. ${every}`, ...lines, ...left, ''].join('\n');
+  });
+  return { data, rows, text: text.join('\n') };
+}
+
+/** Wrong words are wrong words, wherever they were noticed. */
+function rightly<T>(promise: Promise<T>): Promise<T> {
+  return promise.catch((error: Error) => {
+    throw error instanceof WrongUsage ? new UsageError(error.message) : error;
+  });
 }
 
 const zohoQuota: Command = {
@@ -109,4 +188,4 @@ function readable<T>(read: () => T): T {
 }
 
 /** What concerns Zoho Books itself, on the machine that has its settings. */
-export const zohoCommands = [zohoConnect, zohoCheck, zohoQuota, explainSignature];
+export const zohoCommands = [zohoConnect, zohoCheck, zohoWhoami, registerCommand, zohoQuota, explainSignature];

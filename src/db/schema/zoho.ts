@@ -13,6 +13,7 @@ export type ZohoTokens = {
   organizations: Generated<string[]>;
   access_token: Optional<Buffer>;
   api_domain: Optional<string>;
+  scopes: Optional<string[]>;
   generation: Generated<string>;
   refreshed_at: OptionalTimestamp;
   expires_at: OptionalTimestamp;

@@ -33,7 +33,9 @@ export function readAnswer(raw: RawAnswer, asked: Asked): Answer | ZohoError {
   if (!isObject(body)) return new ZohoError('unreadable', `${said} with ${kindOf(text)} instead of JSON.`, details);
   if (status === 401 || UNAUTHORIZED.has(code ?? 0)) return unauthorized(said + message(body), asked, details);
   if (isNotFound(status, code)) return new ZohoError('not-found', `${said}${message(body)}`, details);
-  if (status !== 200 || (code ?? 0) !== 0) return new ZohoError('refused', `${said}${message(body)}`, details);
+  // 201: something was made.
+  if ((status !== 200 && status !== 201) || (code ?? 0) !== 0)
+    return new ZohoError('refused', `${said}${message(body)}`, details);
   return { text, body };
 }
 

@@ -1,6 +1,6 @@
 /**
  * The Zoho Books API for one organization: every call under the quota governor, with the token all processes share.
- * Reads only; what it returns are records with their own source text.
+ * What it returns are records with their own source text; all that it ever writes are settings that an operator asked for.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../../db/database.ts';
@@ -14,7 +14,7 @@ import { type AccessToken, AccessTokens } from '../tokens/oauth.ts';
 import type { TokenKey } from '../tokens/token-key.ts';
 import { type Answer, type Asked, quotaOf, readAnswer } from './answer.ts';
 import { ZohoError } from './errors.ts';
-import { get } from './http.ts';
+import { send } from './http.ts';
 import { contextOf, type ListPage, type ListQuery, listParameters, MAX_PER_PAGE } from './list.ts';
 import { recordIn, recordsIn, type ZohoRecord } from './records.ts';
 
@@ -36,6 +36,10 @@ export type ClientOptions = {
   /** Told about every call that was made, for metrics. */
   onCall?: (call: { what: string; durationMs: number; error: unknown }) => void;
 };
+
+/** A call below an API's base, and the request that becomes of it. */
+type Call = { api: Api; path: string; query: Record<string, string>; json?: object };
+type Request = { url: URL; token: string; json: object | undefined; signal: AbortSignal | undefined };
 
 const TIMEOUT_MS = 30_000;
 const PATIENCE_MS = 5_000;
@@ -105,14 +109,27 @@ export class ZohoClient {
    * One GET below an API's base; `organization_id` is added. Waits for the quota, replaces a rejected token once, and
    * tries again where Zoho itself asked to wait. Throws ZohoError; the signal's reason when aborted.
    */
-  async get(api: Api, path: string, query: Record<string, string>, turn: Turn, scope: string): Promise<Answer> {
+  get(api: Api, path: string, query: Record<string, string>, turn: Turn, scope: string): Promise<Answer> {
+    return this.#ask({ api, path, query }, turn, scope);
+  }
+
+  /**
+   * One POST of JSON, as `get` makes a GET. It is sent again only when Zoho has turned it away; after a time-out or a
+   * lost connection nobody knows whether it was done.
+   */
+  post(api: Api, path: string, json: object, turn: Turn, scope: string): Promise<Answer> {
+    return this.#ask({ api, path, query: {}, json }, turn, scope);
+  }
+
+  async #ask(call: Call, turn: Turn, scope: string): Promise<Answer> {
+    const { api, path } = call;
     const asked = { what: path, scope };
     let rejected = false;
     for (let sentAway = 0; ; ) {
       turn.signal?.throwIfAborted();
       const token = await orAborted(this.tokens.get(), turn.signal);
       try {
-        return await governed(this.#governor, turn, () => this.#send(api, path, query, token, turn, asked));
+        return await governed(this.#governor, turn, () => this.#send(call, token, turn, asked));
       } catch (error) {
         if (!(error instanceof ZohoError)) throw error;
         if (wasSentAway(error) && ++sentAway <= MAX_SENT_AWAY) await pauseAfter(error, sentAway, turn.signal);
@@ -128,9 +145,7 @@ export class ZohoClient {
   }
 
   async #send(
-    api: Api,
-    path: string,
-    query: Record<string, string>,
+    { api, path, query, json }: Call,
     { token, apiDomain }: AccessToken,
     { signal, onCall }: Turn,
     asked: Asked,
@@ -140,7 +155,7 @@ export class ZohoClient {
     url.search = new URLSearchParams({ ...query, organization_id: this.organizationId }).toString();
     onCall?.();
     const startedAt = performance.now();
-    const called = await this.#outcome(url, token, signal, asked);
+    const called = await this.#outcome({ url, token, json, signal }, asked);
     this.#onCall?.({
       what: path,
       durationMs: performance.now() - startedAt,
@@ -149,26 +164,22 @@ export class ZohoClient {
     return called;
   }
 
-  #outcome(url: URL, token: string, signal: AbortSignal | undefined, asked: Asked): Promise<Called<Answer>> {
+  #outcome(request: Request, asked: Asked): Promise<Called<Answer>> {
     // Ids of records stand in paths; what is asked for in the query is left out.
     const template = asked.what.replace(/\/\d+/g, '/{id}');
-    const attributes = { 'http.request.method': 'GET', 'server.address': url.hostname, 'url.template': template };
-    return inSpan(`GET ${template}`, { kind: 'client', attributes }, async (span) => {
-      const called = await this.#called(url, token, signal, asked, span);
+    const method = request.json ? 'POST' : 'GET';
+    const { hostname } = request.url;
+    const attributes = { 'http.request.method': method, 'server.address': hostname, 'url.template': template };
+    return inSpan(`${method} ${template}`, { kind: 'client', attributes }, async (span) => {
+      const called = await this.#called(request, asked, span);
       if ('error' in called) span?.fail(called.error instanceof ZohoError ? called.error.problem : 'unknown');
       return called;
     });
   }
 
-  async #called(
-    url: URL,
-    token: string,
-    signal: AbortSignal | undefined,
-    asked: Asked,
-    span: Span | undefined,
-  ): Promise<Called<Answer>> {
+  async #called(request: Request, asked: Asked, span: Span | undefined): Promise<Called<Answer>> {
     try {
-      const raw = await get({ url, token, timeoutMs: this.#timeoutMs, signal });
+      const raw = await send({ ...request, timeoutMs: this.#timeoutMs });
       span?.set({ 'http.response.status_code': raw.status });
       const outcome = readAnswer(raw, asked);
       const learned = quotaOf(raw, outcome);

@@ -1,20 +1,26 @@
-/** One GET of Zoho's API, within a time and a size. */
+/** One call of Zoho's API, within a time and a size. */
 import { MAX_ANSWER_BYTES, type RawAnswer } from './answer.ts';
 import { fromFetch, ZohoError } from './errors.ts';
 
-type Get = {
+type Call = {
   url: URL;
   token: string;
+  /** Sent as JSON, by POST; absent: a GET. */
+  json?: object | undefined;
   timeoutMs: number;
   signal?: AbortSignal | undefined;
 };
 
 /** Returns whatever was answered. Throws ZohoError `timeout` or `network`, or the signal's reason when aborted. */
-export async function get({ url, token, timeoutMs, signal }: Get): Promise<RawAnswer> {
+export async function send({ url, token, json, timeoutMs, signal }: Call): Promise<RawAnswer> {
   const timeout = AbortSignal.timeout(timeoutMs);
   try {
     const answer = await fetch(url, {
-      headers: { authorization: `Zoho-oauthtoken ${token}`, accept: 'application/json' },
+      headers: {
+        ...{ authorization: `Zoho-oauthtoken ${token}`, accept: 'application/json' },
+        ...(json && { 'content-type': 'application/json' }),
+      },
+      ...(json && { method: 'POST', body: JSON.stringify(json) }),
       // The token must not follow a redirect to another host.
       redirect: 'manual',
       signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),

@@ -5,10 +5,10 @@ import type { Turn, ZohoClient } from '../client/client.ts';
 import { ZohoError } from '../client/errors.ts';
 import type { Rule, Webhook } from './rules.ts';
 
-const SCOPE = 'ZohoBooks.settings.READ';
-const TURN: Turn = { lane: 'refetch' };
+export const SCOPE = 'ZohoBooks.settings.READ';
+export const TURN: Turn = { lane: 'refetch' };
 /** Settings are throttled more tightly than records; seen in several projects. */
-const PACE_MS = 600;
+export const PACE_MS = 600;
 const MAX_PAGES = 20;
 
 /** Where Zoho lists its retry policies; the operation is documented, its path is taken from the others'. */
@@ -66,12 +66,21 @@ async function countRetryPolicies(client: ZohoClient, paceMs: number): Promise<n
   }
 }
 
+/** What to do about the policy for failed deliveries, which has to be made by hand. */
+export function retryAdvice(policies: number | null): string {
+  const where = 'Settings > Automation > Workflow Logs';
+  if (policies === null) return `could not be read: look at ${where}`;
+  if (policies > 0) return 'ok';
+  return `none: a delivery that fails is lost until the next pull; make one under ${where}`;
+}
+
 function readWebhook(fields: Fields): Webhook {
   return {
     id: text(fields.webhook_id),
     name: text(fields.webhook_name ?? fields.name),
     url: text(fields.url),
     method: text(fields.method ?? 'POST'),
+    entity: text(fields.entity),
   };
 }
 
@@ -88,6 +97,7 @@ function readRule(fields: Fields): Rule {
   };
 }
 
-function text(value: unknown): string {
+/** A name or an id, whichever way Zoho writes it; empty for anything else. */
+export function text(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }

@@ -3,30 +3,20 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { sql } from 'kysely';
 import { DATA_CENTRES } from '../../config/values.ts';
-import { type Config, orExit } from '../../config.ts';
-import { type Database, openDatabase } from '../../db/database.ts';
-import { ensurePostgres } from '../../db/embedded.ts';
-import { prepareDatabase } from '../../db/migrate.ts';
+import type { Config } from '../../config.ts';
+import type { Database } from '../../db/database.ts';
 import type { ZohoClient } from '../client/client.ts';
-import { createClients } from '../client/clients.ts';
-import { booksModules } from '../modules/modules.ts';
 import { ALL_SCOPES } from '../modules/pull-modules.ts';
 import type { DataCentre } from '../organizations/addresses.ts';
-import { organizationsOf } from '../organizations/organizations.ts';
 import { quotaStates } from '../quota/quota-state.ts';
-import { readAutomation } from './check.ts';
+import { readAutomation, retryAdvice } from './check.ts';
+import { chosenModules, UsageError, withClients, withoutSlash } from './clients.ts';
 import { type Connection, exchangeGrantCode, listOrganizations, missingScopes } from './connect.ts';
 import { compareRules, type Finding } from './rules.ts';
 
 export const EXIT_MISSING = 1;
 /** EX_USAGE of sysexits.h. */
 export const EXIT_USAGE = 64;
-
-/** The caller wrote something that cannot be meant. */
-export class UsageError extends Error {}
-
-/** A check may wait for a full minute of the quota. */
-const PATIENCE_MS = 90_000;
 
 export type ConnectOptions = {
   code?: string | undefined;
@@ -101,35 +91,12 @@ function howToConnect(): string {
 
 /** Compares what announces changes in Zoho with what should, and prints what is missing per module. */
 export async function check(config: Config, options: CheckOptions): Promise<number> {
-  const { organization, modules: list } = options;
-  const organizations = orExit(() => organizationsOf(config));
-  const modules = chosenModules(list);
-  const postgres = config.databaseUrl ? undefined : await ensurePostgres(path.resolve(config.dataDir));
-  const url = config.databaseUrl ?? postgres?.url ?? '';
-  const opened = openDatabase({ url, max: 2, applicationName: 'tds-zoho' });
-  try {
-    const clients = createClients(opened.db, config, { patienceMs: PATIENCE_MS }, organizations);
-    const chosen = [...clients.values()].filter(
-      ({ organizationId }) => (organization ?? organizationId) === organizationId,
-    );
-    if (chosen.length === 0)
-      throw new UsageError('no such organization with access to Zoho: npm run zoho -- connect leads through it');
-    await prepareDatabase(url, { strict: false, report: () => {} });
+  const modules = chosenModules(options.modules);
+  return withClients(config, options.organization, async ({ db, clients }) => {
     let problems = 0;
-    for (const client of chosen) problems += await checkOrganization(opened.db, client, modules, options);
+    for (const client of clients) problems += await checkOrganization(db, client, modules, options);
     return problems > 0 ? EXIT_MISSING : 0;
-  } finally {
-    await opened.close();
-    await postgres?.stop();
-  }
-}
-
-function chosenModules(list: string | undefined): string[] {
-  const known = booksModules.map(({ name }) => name);
-  const chosen = list?.split(',').map((name) => name.trim()) ?? known;
-  const stranger = chosen.find((name) => !known.includes(name));
-  if (stranger !== undefined) throw new UsageError(`${stranger} is not a module: there are ${known.join(', ')}`);
-  return chosen;
+  });
 }
 
 async function checkOrganization(
@@ -139,11 +106,9 @@ async function checkOrganization(
   { url: baseUrl, say }: CheckOptions,
 ): Promise<number> {
   const { organizationId } = client;
-  // Whoever checks wants to know whether the credential works now.
-  await client.tokens.tryAgain();
   const { rules, webhooks, retryPolicies } = await readAutomation(client);
   say(`Organization ${organizationId}: ${rules.length} workflow rules, ${webhooks.length} webhooks`);
-  const expected = { organizationId, baseUrl: baseUrl?.replace(/(?<!\/)\/+$/, '') };
+  const expected = { organizationId, baseUrl: baseUrl && withoutSlash(baseUrl) };
   const findings = compareRules(modules, rules, webhooks, expected);
   await storeFindings(db, organizationId, findings);
   for (const { module, problems } of findings)
@@ -164,11 +129,4 @@ async function storeFindings(db: Database, organizationId: string, findings: rea
         oc.columns(['organization_id', 'module']).doUpdateSet({ problems, checked_at: sql<Date>`now()` }),
       )
       .execute();
-}
-
-function retryAdvice(policies: number | null): string {
-  const where = 'Settings > Automation > Workflow Logs';
-  if (policies === null) return `could not be read: look at ${where}`;
-  if (policies > 0) return 'ok';
-  return `none: a delivery that fails is lost until the next pull; make one under ${where}`;
 }

@@ -2,10 +2,10 @@
 import { isObject } from '../../inbox/json-object.ts';
 import { readAnswer } from '../client/answer.ts';
 import { ZohoError } from '../client/errors.ts';
-import { get } from '../client/http.ts';
+import { send } from '../client/http.ts';
 import { ALL_SCOPES } from '../modules/pull-modules.ts';
 import { type Addresses, accountsUrl, apiBase, usableApiDomain } from '../organizations/addresses.ts';
-import { callAccounts, TokenRefusal } from '../tokens/token-call.ts';
+import { callAccounts, scopesIn, TokenRefusal } from '../tokens/token-call.ts';
 
 const TIMEOUT_MS = 15_000;
 
@@ -49,8 +49,7 @@ function connection(addresses: Addresses, answer: Record<string, unknown>): Conn
   const { refresh_token: refreshToken, access_token: accessToken, api_domain, scope } = answer;
   if (typeof refreshToken !== 'string' || typeof accessToken !== 'string')
     throw new Error('Zoho gave no refresh token: the code must come from a self client, or have access_type=offline.');
-  const scopes = typeof scope === 'string' ? scope.split(/[\s,]+/).filter((name) => name !== '') : null;
-  return { addresses, refreshToken, accessToken, apiDomain: usableApiDomain(api_domain), scopes };
+  return { addresses, refreshToken, accessToken, apiDomain: usableApiDomain(api_domain), scopes: scopesIn(scope) };
 }
 
 /** The scopes that pulling all modules needs and this grant lacks; `fullaccess.all` and `.ALL` count as what they cover. */
@@ -69,9 +68,13 @@ export async function listOrganizations(connected: Connection): Promise<ListedOr
   const { addresses, accessToken, apiDomain } = connected;
   const url = new URL(`${apiBase('books', addresses, apiDomain)}/organizations`);
   const asked = { what: '/organizations', scope: 'ZohoBooks.settings.READ' };
-  const answer = readAnswer(await get({ url, token: accessToken, timeoutMs: TIMEOUT_MS }), asked);
+  const answer = readAnswer(await send({ url, token: accessToken, timeoutMs: TIMEOUT_MS }), asked);
   if (answer instanceof ZohoError) throw answer;
-  const { organizations } = answer.body;
+  return listedOrganizations(answer.body);
+}
+
+/** The organizations that an answer of `/organizations` names. Throws ZohoError when it has no list. */
+export function listedOrganizations({ organizations }: Record<string, unknown>): ListedOrganization[] {
   if (!Array.isArray(organizations)) throw new ZohoError('unreadable', '/organizations: the answer has no list.');
   return organizations.filter(isObject).map(({ organization_id, name, time_zone }) => ({
     id: String(organization_id ?? ''),

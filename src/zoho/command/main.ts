@@ -3,7 +3,8 @@ import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { DATA_CENTRES } from '../../config/values.ts';
 import { environmentConfig } from '../../config.ts';
-import { check, connect, EXIT_MISSING, EXIT_USAGE, UsageError } from './commands.ts';
+import { UsageError } from './clients.ts';
+import { check, connect, EXIT_MISSING, EXIT_USAGE } from './commands.ts';
 
 const HELP = `Usage: npm run zoho -- connect [--code CODE] [--dc DC] [--token-file FILE]
        npm run zoho -- check [--url BASE] [--organization ID] [--modules LIST]

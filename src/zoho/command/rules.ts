@@ -1,7 +1,14 @@
 /** What workflow rules and webhooks of an organization should be there, compared with what is. Pure. */
-import { moduleFromPath } from '../modules/modules.ts';
+import { moduleFromPath, spelling } from '../modules/modules.ts';
 
-export type Webhook = { id: string; name: string; url: string; method: string };
+export type Webhook = {
+  id: string;
+  name: string;
+  url: string;
+  method: string;
+  /** Zoho's name of the module it is for; absent when Zoho did not say. */
+  entity?: string;
+};
 
 export type Rule = {
   name: string;
@@ -24,7 +31,7 @@ export type Expected = {
 /** What a module lacks, a sentence each; none: all its changes are announced. */
 export type Finding = { module: string; problems: string[] };
 
-const PATH = '/webhooks/zoho-books';
+export const PATH = '/webhooks/zoho-books';
 
 /** Contacts have two rules, because Zoho calls them by what they are. */
 const ENTITIES: Record<string, string[]> = { contact: ['customer', 'vendor'] };
@@ -42,12 +49,10 @@ export function compareRules(
   webhooks: readonly Webhook[],
   expected: Expected,
 ): Finding[] {
-  const ours = new Map(
-    webhooks.filter(({ url }) => pathOf(url)?.includes(PATH)).map((webhook) => [webhook.id, webhook]),
-  );
+  const ours = oursOf(webhooks);
   return modules.map((module) => {
     const own = rules.filter(({ entity }) => moduleFromPath(entity)?.name === module);
-    const announcing = own.filter(({ active, webhookIds }) => active && webhookIds.some((id) => ours.has(id)));
+    const announcing = announcingRules(module, rules, webhooks);
     const problems = [
       ...(ENTITIES[module] ?? [module]).flatMap((entity) => unannounced(module, entity, announcing, expected)),
       ...own.filter(({ active }) => !active).map(({ name }) => `Rule "${name}" is switched off.`),
@@ -60,11 +65,31 @@ export function compareRules(
   });
 }
 
+/** The active rules of a module whose webhooks lead to us. */
+export function announcingRules(module: string, rules: readonly Rule[], webhooks: readonly Webhook[]): Rule[] {
+  const ours = oursOf(webhooks);
+  const own = rules.filter(({ entity }) => moduleFromPath(entity)?.name === module);
+  return own.filter(({ active, webhookIds }) => active && webhookIds.some((id) => ours.has(id)));
+}
+
+/** Whether one of them is of the entity and of such a type; a rule of the entity `contact` stands for both of its kinds. */
+export function announces(
+  announcing: readonly Rule[],
+  module: string,
+  entity: string,
+  types: readonly string[],
+): boolean {
+  const names = [spelling(entity), spelling(module)];
+  return announcing.some((rule) => types.includes(rule.type) && names.includes(spelling(rule.entity)));
+}
+
+function oursOf(webhooks: readonly Webhook[]): Map<string, Webhook> {
+  return new Map(webhooks.filter(({ url }) => pathOf(url)?.includes(PATH)).map((webhook) => [webhook.id, webhook]));
+}
+
 function unannounced(module: string, entity: string, announcing: readonly Rule[], expected: Expected): string[] {
-  // A rule of the entity `contact`, where Zoho has one, stands for customers and vendors alike.
-  const rules = announcing.filter((rule) => same(rule.entity, entity) || same(rule.entity, module));
   return ANNOUNCED.flatMap(({ types, what, action }) => {
-    if (rules.some(({ type }) => (types as readonly string[]).includes(type))) return [];
+    if (announces(announcing, module, entity, types)) return [];
     const url = `${expected.baseUrl ?? ''}${PATH}/${expected.organizationId}/${module}/${action}`;
     const of = entity === module ? '' : ` of entity ${entity}`;
     return [`No active rule${of} announces ${what}: add one of type ${types.at(-1)} whose webhook POSTs to ${url}.`];
@@ -102,14 +127,4 @@ function isDeletion(action: string, method: string): boolean {
 
 function pathOf(url: string): string | undefined {
   return URL.canParse(url) ? new URL(url).pathname : undefined;
-}
-
-/** Zoho writes `customer_payment` where others write `customerpayment`. */
-function same(entity: string, name: string): boolean {
-  return (
-    entity
-      .toLowerCase()
-      .replaceAll(/[-_\s]/g, '')
-      .replace(/s$/, '') === name
-  );
 }

@@ -76,9 +76,15 @@ function refusalOf(error: string, description: unknown): TokenRefusal {
 }
 
 function tokenIn(body: Record<string, unknown>): NewToken {
-  const { access_token: token, api_domain, expires_in, expires_in_sec } = body;
+  const { access_token: token, api_domain, expires_in, expires_in_sec, scope } = body;
   if (typeof token !== 'string' || token === '') throw new TokenRefusal('The answer holds no access_token.');
-  return { token, apiDomain: usableApiDomain(api_domain), lifetimeSeconds: lifetime(expires_in_sec ?? expires_in) };
+  const lifetimeSeconds = lifetime(expires_in_sec ?? expires_in);
+  return { token, apiDomain: usableApiDomain(api_domain), scopes: scopesIn(scope), lifetimeSeconds };
+}
+
+/** Scopes as Zoho writes them, between blanks or commas; null when it says nothing. */
+export function scopesIn(scope: unknown): string[] | null {
+  return typeof scope === 'string' ? scope.split(/[\s,]+/).filter((name) => name !== '') : null;
 }
 
 function lifetime(given: unknown): number {

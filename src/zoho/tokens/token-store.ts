@@ -106,20 +106,27 @@ export async function claimTokenCall(
   return rows.length > 0;
 }
 
-export type NewToken = { token: string; apiDomain: string | null; lifetimeSeconds: number };
+export type NewToken = {
+  token: string;
+  apiDomain: string | null;
+  /** Null when Zoho did not say. */
+  scopes: string[] | null;
+  lifetimeSeconds: number;
+};
 
 /** Stores a token for everybody, unless the lease has passed to another process meanwhile. */
 export async function storeToken(
   db: Database,
   key: TokenKey,
   claim: { credential: string; lease: string },
-  { token, apiDomain, lifetimeSeconds }: NewToken,
+  { token, apiDomain, scopes, lifetimeSeconds }: NewToken,
 ): Promise<void> {
   await db
     .updateTable('tds_zoho_tokens')
     .set({
       access_token: encryptToken(key, claim.credential, token),
       api_domain: apiDomain,
+      scopes,
       generation: sql`generation + 1`,
       refreshed_at: sql`clock_timestamp()`,
       expires_at: sql`clock_timestamp() + make_interval(secs => ${lifetimeSeconds})`,
@@ -170,6 +177,16 @@ export async function forgetRefusal(db: Database, credential: string): Promise<v
     .set({ refused_at: null, try_again_at: null })
     .where('credential', '=', credential)
     .execute();
+}
+
+/** What a credential may do, as Zoho said with its last token; null when it did not say. */
+export async function grantedScopes(db: Database, credential: string): Promise<string[] | null> {
+  const row = await db
+    .selectFrom('tds_zoho_tokens')
+    .select('scopes')
+    .where('credential', '=', credential)
+    .executeTakeFirst();
+  return row?.scopes ?? null;
 }
 
 export type TokenTrouble = { organizations: string[]; refused: boolean; failure: string; failed_at: Date };
