@@ -10,6 +10,7 @@ import { printTable, type Report, writeReport } from './report.ts';
 import { drainRows, largeRow, mirrorRows, walRow, workersRow } from './rows/drain.ts';
 import { intakeRows, oneConnectionRow } from './rows/intake.ts';
 import { latencyRows } from './rows/latency.ts';
+import { pullMemoryRow, pullRows } from './rows/pull.ts';
 import { historyRows, loadTestRows, memoryRow, snapshotRow } from './rows/size.ts';
 import { startPostgres, startRedis } from './servers.ts';
 import { killSides } from './side.ts';
@@ -35,12 +36,18 @@ const PARTS: Record<string, (bench: Bench) => Promise<Row[]>> = {
   snapshot: async (bench) => [await snapshotRow(bench)],
   memory: async (bench) => [await memoryRow(bench)],
   load: loadTestRows,
+  pull: pullRows,
+  'pull-memory': async (bench) => [await pullMemoryRow(bench)],
 };
+
+/** Minutes on its own: only when it is named. */
+const NAMED_ONLY = ['pull-memory'];
+const DEFAULT_PARTS = Object.keys(PARTS).filter((part) => !NAMED_ONLY.includes(part));
 
 const HELP = `npm run bench [-- options]: TDS Core and its peers side by side, in one run
 
   --quick       every row with small numbers: about two minutes instead of half an hour
-  --only a,b    some parts: ${Object.keys(PARTS).join(', ')}
+  --only a,b    some parts: ${DEFAULT_PARTS.join(', ')}; and ${NAMED_ONLY.join(', ')}
   --save        also writes bench/RESULTS.md
   --help        this text
 
@@ -49,7 +56,7 @@ Uses the server of DATABASE_URL, in databases of its own that it drops, else a P
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
-    only: { type: 'string', default: Object.keys(PARTS).join(',') },
+    only: { type: 'string', default: DEFAULT_PARTS.join(',') },
     save: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },

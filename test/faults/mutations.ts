@@ -1,5 +1,5 @@
 /**
- * `npm run test:mutations [-- word]`: who watches the watchmen? Removes one protection at a time from a copy of the source and
+ * `npm run test:mutations [-- --only word]`: who watches the watchmen? Removes one protection at a time from a copy of the source and
  * runs the fault, or test file, that watches over it. That must turn red; a protection whose text is no longer found is a failure
  * too, because then this proves nothing.
  */
@@ -7,7 +7,9 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { MUTATIONS, type Mutation } from './mutants.ts';
+import { PULL_MUTATIONS } from './pull-mutants.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const COPIED = ['src', 'migrations', 'test', 'package.json', 'tsconfig.json'];
@@ -16,8 +18,10 @@ const LIMIT_MS = 900_000;
 
 type Verdict = { mutation: Mutation; red: boolean; why: string };
 
-const word = process.argv[2] ?? '';
-const verdicts = [proveHealthy(), ...MUTATIONS.filter(({ name }) => name.includes(word)).map(judge)];
+const { values } = parseArgs({ options: { only: { type: 'string', default: '' } } });
+const chosen = [...MUTATIONS, ...PULL_MUTATIONS].filter(({ name }) => name.includes(values.only));
+if (chosen.length === 0) throw new Error(`no mutation has "${values.only}" in its name`);
+const verdicts = [proveHealthy(), ...chosen.map(judge)];
 console.table(
   verdicts.map(({ mutation, red, why }) => ({
     mutation: mutation.name,

@@ -127,11 +127,16 @@ async function happens(now: number, model: Model, step: Step): Promise<void> {
   }
 }
 
+/** The change lies in the queue too, as a pull sends it there: that is no announcement. */
 async function found(now: number, { module, entityId, version, foundAgo, announced, alone }: Change): Promise<void> {
-  const eventId = randomUUID();
+  const at = version === null ? null : new Date(atVersion(now, version));
+  const action = version === null ? 'deleted' : 'updated';
+  const event = webhookOf({ organizationId: ORGANIZATION, module, entityId, action, version: at });
+  await enqueue(pool, [{ ...event, source: 'pull', dedupeKey: null }]);
+  const { eventId } = event;
   const change = {
     ...{ eventId, organizationId: ORGANIZATION, module, entityId, announced, reason: 'test' },
-    ...{ version: version === null ? null : new Date(atVersion(now, version)), runId: alone ? null : randomUUID() },
+    ...{ version: at, runId: alone ? null : randomUUID() },
     difference: version === null ? ('extra' as const) : ('stale' as const),
   };
   await db.transaction().execute((trx) => recordPulledChange(trx, [change]));

@@ -141,6 +141,16 @@ t.test("code 45 pauses until Zoho's reset, whatever the lane", async (t) => {
   t.match(await state(), { pause_reason: null, day_remaining: null, our_calls: 1 }, 'a new day');
 });
 
+t.test('a late code 44 does not shorten the pause of code 45', async (t) => {
+  const { take, end, pass } = governor();
+  const [day, minute] = [await take(), await take()];
+  const resets = { limit: 1000, remaining: 0, resetsInSeconds: 3600 };
+  if (day.granted) await end(day.callId, { kind: 'limited', code: 45 }, resets);
+  if (minute.granted) await end(minute.callId, { kind: 'limited', code: 44 });
+  await pass(61);
+  t.match(await take(), { granted: false, pauseCode: 45 });
+});
+
 t.test('the pause of code 45 holds before the place of its call is free', async (t) => {
   const { take, end } = governor({ callsInFlight: 1 });
   const grant = await take();
