@@ -69,8 +69,11 @@ function runFault(
 ): { red: boolean; why: string } {
   const rounds = ['test/faults/main.ts', '--only', fault, '--title', title, '--seed', seeds, '--stop-at-first-failure'];
   const args = fault.endsWith('.test.ts') ? [fault] : rounds;
-  const { status, stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8', timeout: LIMIT_MS });
-  if (status === null) return { red: !expectRed, why: 'no verdict in time' };
-  const failure = stdout.split('\n').findLast((line) => / seed |^not ok/.test(line));
-  return { red: status !== 0, why: failure ?? '' };
+  // A test file has the time that npm test gives it: tap's own default is too short for a busy machine.
+  const env = { ...process.env, TAP_TIMEOUT: '300' };
+  const { status, stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8', timeout: LIMIT_MS, env });
+  const failure = stdout?.split('\n').findLast((line) => / seed |^not ok/.test(line));
+  // Whatever ended without naming what failed was not ended by the mutant.
+  const noVerdict = status === null || (status !== 0 && failure === undefined);
+  return noVerdict ? { red: !expectRed, why: 'no verdict' } : { red: status !== 0, why: failure ?? '' };
 }

@@ -163,6 +163,6 @@ t.test('whatever comes in which order, the holes are those of the model', async 
       const left = await sql<{ n: number }>`select count(*)::int as n from tds_pulled_changes`.execute(db);
       assert.equal(left.rows[0]?.n, model.waiting.length, 'each change is judged once, and goes');
     }),
-    { numRuns: RUNS },
+    { numRuns: RUNS, endOnFailure: true },
   );
 });
