@@ -39,6 +39,23 @@ const RHYTHM_HISTORY = sql`interval '7 days'`;
 const TOLERANCE = 1.5;
 const SHORTEST_SECONDS = 6 * 3600;
 
+// Two collations meet here: "C" sorts and hashes fastest, and an index is of use only in its own.
+const ORGANIZATION = sql`organization_id collate "C" as organization_id`;
+const MODULE = sql`module collate "C" as module`;
+const ofKnown = (table: string) => sql`${sql.ref(`${table}.organization_id`)} = known.organization_id collate "default"
+  and ${sql.ref(`${table}.module`)} = known.module collate "default"`;
+
+/** The modules that have holes, each found by a step through the index. */
+const WITH_HOLES = sql`
+  with recursive step as (
+    (select organization_id, module from tds_holes order by organization_id, module limit 1)
+    union all
+    select n.organization_id, n.module from step cross join lateral (
+      select organization_id, module from tds_holes h
+      where (h.organization_id, h.module) > (step.organization_id, step.module)
+      order by h.organization_id, h.module limit 1) n)
+  select organization_id, module from step`;
+
 /**
  * Whether each module is complete, by organization and module. Silent is a module that is pulled and of which either a
  * change later than its last webhook is known that no webhook announced, or no webhook has come for longer than its
@@ -49,47 +66,51 @@ const SHORTEST_SECONDS = 6 * 3600;
  */
 export async function readCompleteness(db: Database, at = sql`now()`): Promise<Completeness[]> {
   const { rows } = await sql<Completeness>`
-    with totals as (
-      select organization_id, module, max(last_webhook_at) as last_webhook_at, max(last_change_at) as last_change_at,
-        coalesce(sum(webhooks) filter (where bucket >= date_trunc('hour', ${at} - interval '24 hours', 'UTC')), 0)::float8
+    with totals as materialized (
+      select ${ORGANIZATION}, ${MODULE}, row_number() over () as no, max(last_webhook_at) as last_webhook_at,
+        max(last_change_at) as last_change_at,
+        coalesce(sum(webhooks) filter (where bucket >= (select date_trunc('hour', ${at} - interval '24 hours', 'UTC'))), 0)::float8
           as webhooks_last_24h
       from tds_change_totals group by 1, 2),
     rhythm as (
-      select organization_id, module, case when count(*) >= ${RHYTHM_HOURS} and min(bucket) < ${at} - ${RHYTHM_HISTORY}
+      -- Sorted by a number, which is many times faster than by two texts. Rows of one hour have no pause between them.
+      select no, case when count(*) filter (where pause is null or pause > '0') >= ${RHYTHM_HOURS}
+          and min(bucket) < ${at} - ${RHYTHM_HISTORY}
         then greatest(${TOLERANCE} * extract(epoch from max(pause)), ${SHORTEST_SECONDS})::float8 end as expected_within_seconds
       from (
-        select organization_id, module, bucket,
-          bucket - lag(bucket) over (partition by organization_id, module order by bucket) as pause
-        from tds_change_totals where webhooks > 0 and bucket > ${at} - ${RHYTHM} group by 1, 2, 3) hours
-      group by 1, 2),
-    holes as (
-      select organization_id, module, count(*)::float8 as holes, max(changed_at) as last_hole_at,
-        count(*) filter (where found_at > ${at} - interval '24 hours')::float8 as holes_last_24h
-      from tds_holes group by 1, 2),
+        select no, bucket, bucket - lag(bucket) over (partition by no order by bucket) as pause
+        from tds_change_totals t join totals on totals.organization_id = t.organization_id collate "C"
+          and totals.module = t.module collate "C"
+        where webhooks > 0 and bucket > (select ${at} - ${RHYTHM})) hours
+      group by 1),
     stale as (
       select organization_id, module, count(*) filter (where not complete)::float8 as incomplete,
         count(*) filter (where complete)::float8 as stale
       from books_records where stale_since is not null group by 1, 2),
     known as (
-      select organization_id, module from totals union select organization_id, module from tds_pull_marks
-      union select organization_id, module from holes union select organization_id, module from stale
-      union select organization_id, module from tds_zoho_rules)
-    select organization_id, module, scanned_records as records, coalesce(holes, 0) as holes,
-      coalesce(holes_last_24h, 0) as holes_last_24h, coalesce(incomplete, 0) as incomplete, coalesce(stale, 0) as stale,
+      select organization_id, module from totals union select ${ORGANIZATION}, ${MODULE} from tds_pull_marks
+      union select ${ORGANIZATION}, ${MODULE} from (${WITH_HOLES}) w union select organization_id, module from stale
+      union select ${ORGANIZATION}, ${MODULE} from tds_zoho_rules)
+    select organization_id, module, scanned_records as records, holes, holes_last_24h,
+      coalesce(incomplete, 0) as incomplete, coalesce(stale, 0) as stale,
       coalesce(webhooks_last_24h, 0) as webhooks_last_24h, last_webhook_at, last_change_at, expected_within_seconds,
       marks.module is not null and (
         coalesce(last_hole_at > coalesce(last_webhook_at, '-infinity'), false)
         or coalesce(extract(epoch from ${at} - last_webhook_at) > expected_within_seconds, false)) as silent,
       cardinality(rules.problems) = 0 as announced, verdict as last_reconcile
     from known
-      left join totals using (organization_id, module) left join rhythm using (organization_id, module)
-      left join holes using (organization_id, module) left join stale using (organization_id, module)
+      left join totals using (organization_id, module) left join rhythm using (no)
+      left join stale using (organization_id, module)
       left join tds_pull_marks marks using (organization_id, module)
       left join tds_zoho_rules rules using (organization_id, module)
+      cross join lateral (
+        select count(*)::float8 as holes, max(changed_at) as last_hole_at,
+          count(*) filter (where found_at > (select ${at} - interval '24 hours'))::float8 as holes_last_24h
+        from tds_holes h where ${ofKnown('h')}) counted
       left join lateral (
         select json_build_object('id', run_id, 'verdict', verdict, 'records', records, 'agree', agree,
           'completed_at', completed_at) as verdict
-        from tds_pull_verdicts v where v.organization_id = known.organization_id and v.module = known.module
+        from tds_pull_verdicts v where ${ofKnown('v')}
         order by completed_at desc limit 1) latest on true
     order by organization_id, module`.execute(db);
   return rows;

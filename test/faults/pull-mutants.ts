@@ -37,11 +37,7 @@ const refetches = mutantsOf('refetches', 'test/sync/refetch.test.ts', [
     REFETCH,
     ['if (blamesZoho(error)) await defer(db, key, ids, (error as Error).message);'],
   ],
-  [
-    'what Zoho refuses is due again at once',
-    REFETCH,
-    ['for (const [id, why] of refused) await retryLater(db, key, [id], why);'],
-  ],
+  ['what Zoho refuses costs no attempt', REFETCHES, ['set attempts = attempts + 1, last_error', 'set last_error']],
   ['an older version is good enough', REFETCHES, ['where b.stale_version > given.version', 'where false']],
   [
     'what a payment names is never fetched',
