@@ -49,7 +49,15 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('terminate' as const, 'rescue' as const), nth }) },
 );
 const queueSwitch = fc.record({ kind: fc.constantFrom('pause queue' as const, 'resume queue' as const), nth });
+/** An operator's deed upon the latest run while its page is being fetched: the page must not be written after it. */
+const overtaken = fc.constantFrom<Deed[]>('pause', 'terminate').map(
+  (deed): Step => [
+    { kind: 'page', nth: 2 },
+    { kind: deed, nth: 3 },
+  ],
+);
 const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 1, arbitrary: overtaken },
   { weight: 6, arbitrary: operation.map((one) => [one]) },
   { weight: 1, arbitrary: queueSwitch.map((one) => [one]) },
   { weight: 3, arbitrary: fc.array(operation, { minLength: 2, maxLength: 4 }) },
