@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { readWorkflowFacts } from '../../src/monitor/alerts/workflow-facts.ts';
-import { judged } from '../../src/monitor/sync/performance.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { arrive, Claimer, registerWorker, SUCCESS } from '../queue/engine.ts';
 import { as, OPERATORS, testApi } from './client.ts';
@@ -271,11 +270,6 @@ t.test('identifies performance degradation against the week before', async (t) =
   });
   for (let n = 0; n < 10; n += 1) await addRun({ began: DAY + n, ended: DAY + n - 2 });
   t.match(await incremental(), { is_degraded: true, ratio: 2, is_slower: true });
-  const week = { sync_type: 'event', enough: 100, before: 100, before_ms: 100, now: 100 };
-  t.match(judged({ ...week, now_ms: 151 }), { is_slower: true });
-  t.match(judged({ ...week, now_ms: 149 }), { is_slower: false });
-  t.match(judged({ ...week, before_ms: 1, now_ms: 3 }), { is_slower: false }, 'a trifle');
-  t.match(judged({ ...week, before: 99, now_ms: 500 }), { is_slower: null, ratio: null }, 'too few to say');
 });
 
 t.test('compares organizations and modules', async (t) => {

@@ -5,7 +5,7 @@ import { type TestDatabase, testDatabase, waitFor } from '../helper.ts';
 import { testWorker } from '../workflows/engine.ts';
 import { clientOf } from '../zoho/calling.ts';
 import { startMirroring } from './mirroring.ts';
-import { stage } from './stage.ts';
+import { passWindow, stage } from './stage.ts';
 
 const database = await testDatabase(t);
 const { db, pool } = database;
@@ -42,10 +42,18 @@ async function runAll(
 }
 
 t.test('three workers together never exceed the calls of a minute nor those in flight', async (t) => {
-  const limits = { callsPerMinute: 30, windowMs: 1000, callsInFlight: 5, callsPerDay: 1_000_000 };
+  const limits = { callsPerMinute: 30, windowMs: 60_000, callsInFlight: 5, callsPerDay: 1_000_000 };
   const there = await stage(t, database, { invoice: 60, contact: 60, bill: 60 }, limits);
   const done = await runAll(t, there, ['SyncAllInvoices', 'SyncAllContacts', 'SyncAllBills'], 3);
-  await done();
+  // A window passes whenever all that is left waits for it.
+  const windows = setInterval(async () => {
+    const { rows } = await pool.query(`select count(*) filter (where waits_for ~ 'calls were made')::int as waiting,
+      count(*)::int as left from tds_workflows where status = 'running'`);
+    if (rows[0].waiting === 0 || rows[0].waiting < rows[0].left) return;
+    await passWindow(database, there.standIn);
+    await pool.query(`update tds_workflows set run_at = now() where status = 'running'`);
+  }, 50);
+  await done().finally(() => clearInterval(windows));
   t.same(there.standIn.limits.violations, []);
   t.ok(there.standIn.limits.mostInWindow > 20, `${there.standIn.limits.mostInWindow} calls of 30 were used`);
   t.equal(there.standIn.requests.length, 183, 'and none was made twice');

@@ -22,6 +22,8 @@ export class MemoryRun implements Run {
   /** Called before an activity begins; what it throws breaks the run off. */
   before: (activity: string) => void = () => {};
   postponed: string[] = [];
+  /** Called each time the run has to wait, with the reason. */
+  onPostponed: (reason: string) => Promise<unknown> = async () => {};
 
   constructor(db: Database, organizationId: string, name: string, payload: Json) {
     this.db = db;
@@ -59,6 +61,7 @@ export function runner(db: Database, client: ZohoClient) {
       } catch (error) {
         if (!(error instanceof Postponed)) throw error;
         run.postponed.push(error.message);
+        await run.onPostponed(error.message);
         await new Promise((resolve) => setTimeout(resolve, Math.min(50, error.seconds * 1000)));
       }
     }

@@ -53,6 +53,11 @@ export class Limits {
     this.inFlight -= 1;
   }
 
+  /** A whole window without calls, in place of waiting for one. */
+  passWindow(): void {
+    this.#arrivals = [];
+  }
+
   /** The next day of the organization. */
   newDay(): void {
     this.usedToday = 0;
