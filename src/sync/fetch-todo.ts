@@ -91,7 +91,8 @@ function tellWithoutId({ log }: Scope['run'], module: PullModule, records: reado
   const holders = records.filter((record) => countWithoutId(module, record) > 0);
   if (holders.length === 0) return 0;
   const entries = holders.reduce((sum, record) => sum + countWithoutId(module, record), 0);
-  const ids = holders.map(({ id }) => id);
+  // Details arrive in any order.
+  const ids = holders.map(({ id }) => id).sort();
   log.warn(
     { module: module.name, ids, without_id: entries },
     'entries within records have no id: they are not mirrored',
