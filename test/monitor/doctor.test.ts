@@ -68,6 +68,10 @@ const FAULTS: Record<string, Fault> = {
     plant: () => worker('0.9.0'),
     is: { code: 'old_worker', evidence: /0\.9\.0/ } as never,
   },
+  'every worker is drained': {
+    plant: () => pool.query(`update tds_workers set drained_at = now(), drained_by = 'anna'`),
+    is: { code: 'drained', severity: 'critical', cause: 'anna drained them', next: 'tds workers drain --resume' },
+  },
   'the queue is paused': {
     plant: () => pause(db, 'anna', 'Zoho is down'),
     is: { code: 'paused', cause: 'anna paused it: Zoho is down', next: 'tds queue resume' },

@@ -126,6 +126,8 @@ export type Workers = {
   concurrency: number;
   in_flight: Generated<number>;
   draining: Generated<boolean>;
+  drained_at: OptionalTimestamp;
+  drained_by: Optional<string>;
 };
 
 export type SyncLogs = {
