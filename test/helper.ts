@@ -40,7 +40,7 @@ export async function testDatabase(t: Teardown): Promise<TestDatabase> {
 export async function waitFor<T>(
   what: string,
   probe: () => Promise<T | false | undefined> | T | false | undefined,
-  timeoutMs = 15_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const giveUpAt = Date.now() + timeoutMs;
   let failure: unknown;

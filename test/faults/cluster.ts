@@ -69,7 +69,7 @@ export class Cluster {
     });
     reap(this.#server);
     fs.closeSync(log);
-    await waitFor('PostgreSQL to accept connections', () => this.#ping(), 60_000);
+    await waitFor('PostgreSQL to accept connections', () => this.#ping());
   }
 
   async stop(mode: StopMode): Promise<void> {

@@ -33,7 +33,7 @@ async function sendUntilAnswered(system: Pick<System, 'api'>, delivery: Delivery
 export async function killApiAt(t: Teardown, system: System, settings: Settings, marks: number[], count: () => number) {
   const { port: PORT } = new URL(system.api.url);
   for (const mark of marks) {
-    await waitFor(`${mark} answers`, () => count() >= mark, 60_000);
+    await waitFor(`${mark} answers`, () => count() >= mark);
     await end(system.api.child, 'SIGKILL');
     system.api = await startApi(t, { ...settings, PORT });
   }
@@ -42,7 +42,7 @@ export async function killApiAt(t: Teardown, system: System, settings: Settings,
 /** kill -9 of the worker each time so many events are completed. */
 export async function killWorkerAt(t: Teardown, system: System, settings: Settings, marks: number[]) {
   for (const mark of marks) {
-    await waitFor(`${mark} effects`, async () => (await effectsOf(system)) >= mark, 60_000);
+    await waitFor(`${mark} effects`, async () => (await effectsOf(system)) >= mark);
     await end(system.worker.child, 'SIGKILL');
     system.worker = await startWorker(t, settings);
   }

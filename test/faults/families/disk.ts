@@ -104,7 +104,7 @@ async function useUpLog(world: World): Promise<void> {
       return true;
     }
   };
-  await waitFor('the log to be full', write, 60_000);
+  await waitFor('the log to be full', write);
 }
 
 function refusedWithRetryAfter(world: World): void {

@@ -97,5 +97,5 @@ function watchHolders(world: World): { end(): Promise<unknown[]> } {
 async function everybodyIsBack(world: World): Promise<void> {
   const { apis = 1, workers = 1 } = fleet.world ?? {};
   const back = () => world.aliveApis.length >= apis && world.aliveWorkers.length >= workers;
-  await waitFor('every process to be replaced', back, 30_000);
+  await waitFor('every process to be replaced', back);
 }

@@ -15,10 +15,10 @@ const loopBlocked: Fault = {
   load: (world) => [...mixedLoad(world), gated(world, { blockGate: world.gate() })],
   async inject(world) {
     const blocked = await world.holderOf(gatedKey(world));
-    await waitFor('its events to be taken back', async () => (await world.tally()).rescued > 0, 30_000);
+    await waitFor('its events to be taken back', async () => (await world.tally()).rescued > 0);
     world.openGate();
     const noticed = () => blocked.count('stale write rejected: the lease was lost') > 0;
-    await waitFor('the blocked worker to be told', noticed, 30_000);
+    await waitFor('the blocked worker to be told', noticed);
   },
   async proof(world) {
     const { staleRejected, rescued } = await world.tally();
@@ -91,7 +91,7 @@ const pillAmongInnocents: Fault = {
     await world.sender.sendAll(Array.from({ length: INNOCENTS }, innocent), 0, world.random);
     await waitFor('the pill to share its worker with innocents', async () => (await world.inHand()) >= SLOTS);
     world.openGate('pill');
-    await waitFor('all of them to be taken back', async () => (await world.tally()).rescued >= SLOTS, 30_000);
+    await waitFor('all of them to be taken back', async () => (await world.tally()).rescued >= SLOTS);
     world.openGate();
   },
   async proof(world) {
@@ -147,7 +147,7 @@ const deadlock: Fault = {
   async proof(world) {
     const deadlocks = () => world.number('select deadlocks from pg_stat_database where datname = current_database()');
     // Sessions hand their statistics in when they have been idle for a while.
-    await waitFor('I6: a deadlock to be counted', async () => (await deadlocks()) > 0, 30_000);
+    await waitFor('I6: a deadlock to be counted', async () => (await deadlocks()) > 0);
     await nobodyCharged(world);
   },
 };

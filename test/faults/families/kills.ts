@@ -186,7 +186,7 @@ async function freezeUntilDone(world: World, frozen: Child, meanwhile?: () => Pr
   world.openGate();
   const done = `select count(*) from tds_sync_queue q join tds_inbox_payloads p on p.event_id = q.id
     where p.payload->>'fault_key' = $1 and q.status = 'completed'`;
-  await waitFor('others to do its work', async () => (await world.number(done, [gatedKey(world)])) === 1, 30_000);
+  await waitFor('others to do its work', async () => (await world.number(done, [gatedKey(world)])) === 1);
   frozen.signal('SIGCONT');
   // Not refused means that it finished: the proof and the invariants say what that did.
   const ended = () => !frozen.running || frozen.count(STALE) > 0;

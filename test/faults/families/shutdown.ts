@@ -99,7 +99,7 @@ const twoOfEverything: Fault = {
     delivery({ key: `hangs ${world.random.seed}`, module: 'expense', fault: { hang: true } }),
   ],
   async inject(world) {
-    await waitFor('a dead letter', async () => (await openDeadLetters(world)).length > 0, 30_000);
+    await waitFor('a dead letter', async () => (await openDeadLetters(world)).length > 0);
     await drained(world);
     for (const id of await openDeadLetters(world)) {
       const path = `/dashboard/dead-letter/${id}/retry`;

@@ -19,13 +19,13 @@ const flood: Fault = inSets({
     const events = Array.from({ length: FLOOD }, () => delivery({ fault: { gate: world.gate() } }));
     await claimTogether(world, events);
     await world.workers[0]?.end('SIGKILL');
-    await waitFor('all of them to be suspects', async () => (await suspects(world)) === FLOOD, 30_000);
+    await waitFor('all of them to be suspects', async () => (await suspects(world)) === FLOOD);
     // The first suspect waits for the gate, and so all do. What arrives now must not.
     const newcomers = Array.from({ length: NEWCOMERS }, () => delivery({ key: `new ${world.random.next()}` }));
     await world.sender.sendAll(newcomers, 0, world.random);
     const done = `select count(*) from fault_log where effect_key = any ($1)`;
     const keys = newcomers.map(({ key }) => key);
-    await waitFor('new events to be done', async () => (await world.number(done, [keys])) === NEWCOMERS, 30_000);
+    await waitFor('new events to be done', async () => (await world.number(done, [keys])) === NEWCOMERS);
     assert.ok((await suspects(world)) >= FLOOD - 1, 'I6: the suspects are still there');
     // All would take a minute one by one. Most are let off, as an operator may do it.
     await world.db.query(
@@ -100,5 +100,5 @@ async function claimTogether(world: World, events: Delivery[]): Promise<void> {
   await world.db.query('update tds_queue_state set paused = true');
   await world.sender.sendAll(events, 0, world.random);
   await world.db.query('update tds_queue_state set paused = false');
-  await waitFor('all of them to be in hand', async () => (await world.inHand()) === events.length, 30_000);
+  await waitFor('all of them to be in hand', async () => (await world.inHand()) === events.length);
 }
