@@ -121,6 +121,7 @@ async function takeEvents(
 // `offset 0` keeps each subquery an index look-up per candidate: as a join it becomes a scan of all that waits.
 // Claims are looked up one by one for the same reason: under an old snapshot their table keeps every row that passed.
 const FREE = `not (select paused from tds_queue_state)
+    and not exists (select from tds_event_type_pauses where not settled)
     and not exists (select from tds_workers where worker_id = $3 and drained_at is not null)
     and not exists (select from tds_queue_claims c where c.entity_key = w.entity_key offset 0)`;
 // `order by … limit 1`: there is one index in this order. By the bare condition the planner may take another one, and
@@ -174,7 +175,8 @@ with line as (
   window entity as (partition by w.entity_key order by w.arrival)),
 sized as (
   select id, entity_key, arrival, place, sum(payload_bytes) over (order by arrival) - payload_bytes as bytes_before
-  from line where may_run order by arrival limit $3),
+  from line where may_run and not exists (select from tds_event_type_pauses where not settled)
+  order by arrival limit $3),
 chosen as materialized (
   select id, entity_key, arrival, place from sized where bytes_before < $5::bigint)${passOver ? HELD_BY_NOBODY : ''},
 q as (
