@@ -10,6 +10,8 @@ import type { Snapshot } from '../sides/snapshot.ts';
 import { median, pairedRatio } from '../stats.ts';
 
 const PENDING_IN_PLANS = 10_000;
+/** Reads of the dashboard that are named. */
+const SLOWEST = 5;
 
 /** Drain, dashboard and query plans on tables with millions of completed events. */
 export async function historyRows(bench: Bench): Promise<{ rows: Row[]; plans: Record<string, Plan> }> {
@@ -47,7 +49,7 @@ async function drainRow(bench: Bench, history: string): Promise<Row> {
   };
 }
 
-function dashboardRows({ statsP95, metricsP95, exact, slowestOther }: Dashboard, completed: number): Row[] {
+function dashboardRows({ statsP95, metricsP95, exact, others }: Dashboard, completed: number): Row[] {
   const row = (name: string, p95: number): Row => ({
     what: `${name} at ${count(completed)} completed rows, p95`,
     measured: `${two(p95)} ms, ${exact ? 'exact' : 'NOT exact'}`,
@@ -55,15 +57,16 @@ function dashboardRows({ statsP95, metricsP95, exact, slowestOther }: Dashboard,
     verdict: verdict(p95 < 50 && exact),
     values: { p95, exact },
   });
-  const { path, p95 } = slowestOther;
-  const others: Row = {
-    what: 'slowest other read of the dashboard, 10,000 dead letters, p95',
-    measured: `${two(p95)} ms: ${path}`,
+  const slowest = others.slice(0, SLOWEST);
+  const worst = slowest[0]?.p95 ?? 0;
+  const rest: Row = {
+    what: `slowest of ${others.length} other reads of the dashboard, 10,000 dead letters and 1 million failures, p95`,
+    measured: slowest.map(({ path, p95 }) => `${two(p95)} ms ${path}`).join(', '),
     target: 'below 50 ms',
-    verdict: verdict(p95 < 50),
-    values: { p95 },
+    verdict: verdict(worst < 50),
+    values: Object.fromEntries(others.map(({ path, p95 }) => [path, p95])),
   };
-  return [row('queue-stats', statsP95), row('metrics', metricsP95), others];
+  return [row('queue-stats', statsP95), row('metrics', metricsP95), rest];
 }
 
 /** Buffers do not depend on the machine: one run is enough. */

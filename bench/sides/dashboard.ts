@@ -9,15 +9,35 @@ export type Dashboard = {
   statsP95: number;
   metricsP95: number;
   exact: boolean;
-  slowestOther: { path: string; p95: number };
+  /** The slowest first. */
+  others: { path: string; p95: number }[];
 };
 
 const EVENTS = '/dashboard/recent-events';
+const SYNC = '/dashboard/sync';
 const OTHERS = [
   EVENTS,
-  `${EVENTS}?status_filter=failed`,
-  `${EVENTS}?status_filter=processing`,
-  '/dashboard/dead-letter',
+  ...['pending', 'processing', 'retry', 'completed', 'dead_letter', 'failed'].map(
+    (status) => `${EVENTS}?status_filter=${status}`,
+  ),
+  '/dashboard/find-events?q=982000000004000000',
+  ...['', '/groups', '/retries'].map((part) => `/dashboard/dead-letter${part}`),
+  ...['errors', 'alerts', 'activity', 'audit', 'changes?module=invoice', 'completeness', 'digest', 'field-drift'].map(
+    (name) => `/dashboard/${name}`,
+  ),
+  ...['health', 'webhooks/rejected', 'workers', 'workflows'].map((name) => `/dashboard/${name}`),
+  ...['', '?status=started', '?status=failed', '?status=success'].map((query) => `${SYNC}/events${query}`),
+  ...[
+    'health',
+    'metrics',
+    'metrics?period=week&limit=50',
+    'errors',
+    'overview',
+    'webhooks',
+    'timeline',
+    'performance',
+  ].map((name) => `${SYNC}/${name}`),
+  '/metrics',
 ];
 
 side<{ url: string; requests: number }, Dashboard>(async ({ url, requests }) => {
@@ -27,7 +47,7 @@ side<{ url: string; requests: number }, Dashboard>(async ({ url, requests }) => 
   const get = async (path: string) => {
     const response = await api.inject(path);
     if (response.statusCode !== 200) throw new Error(`${path}: ${response.statusCode} ${response.body}`);
-    return response.json();
+    return response.body;
   };
   const p95 = async (path: string) => {
     const latencies: number[] = [];
@@ -40,12 +60,12 @@ side<{ url: string; requests: number }, Dashboard>(async ({ url, requests }) => 
   };
   const statsP95 = await p95('/dashboard/queue-stats');
   const metricsP95 = await p95('/dashboard/metrics');
-  const others: Dashboard['slowestOther'][] = [];
+  const others: Dashboard['others'] = [];
   for (const path of OTHERS) others.push({ path, p95: await p95(path) });
-  const slowestOther = others.reduce((slowest, other) => (other.p95 > slowest.p95 ? other : slowest));
+  others.sort((a, b) => b.p95 - a.p95);
   const { rows } = await pool.query('select status, count(*)::int as n from tds_sync_queue group by status');
-  const { total: _total, ...told } = await get('/dashboard/queue-stats');
+  const { total: _total, ...told } = JSON.parse(await get('/dashboard/queue-stats'));
   const counted = { ...Object.fromEntries(Object.keys(told).map((status) => [status, 0])) };
   for (const { status, n } of rows) counted[status] = n;
-  return { statsP95, metricsP95, slowestOther, exact: JSON.stringify(told) === JSON.stringify(counted) };
+  return { statsP95, metricsP95, others, exact: JSON.stringify(told) === JSON.stringify(counted) };
 });

@@ -80,6 +80,10 @@ function sessionSettings({ byIndex = false }: DatabaseOptions): [name: string, v
     ['intervalstyle', 'postgres'],
     ['search_path', 'public'],
     ['default_transaction_isolation', 'read committed'],
+    // Compiling a dashboard's statement, or starting processes for it, takes longer than running it, and takes the cores
+    // from intake.
+    ['jit', 'off'],
+    ['max_parallel_workers_per_gather', '0'],
     ['plan_cache_mode', byIndex ? 'force_generic_plan' : 'auto'],
     ['enable_seqscan', byIndex ? 'off' : 'on'],
     ['enable_bitmapscan', byIndex ? 'off' : 'on'],

@@ -1,6 +1,7 @@
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Database } from '../db/database.ts';
 import type { Status } from '../queue/vocabulary.ts';
+import { isAmongNewest } from './newest.ts';
 import { isBehind, type Position, shortError } from './page.ts';
 
 /** One status, or 'failed': the last attempt failed (retry or dead_letter). */
@@ -27,7 +28,7 @@ async function select(
   db: Database,
   { limit, status, after }: { limit: number; status?: StatusFilter | undefined; after?: Position | undefined },
 ) {
-  let query = db
+  const query = db
     .selectFrom('tds_sync_queue as q')
     .select(['q.id', 'q.event_type', 'q.entity_id', 'q.status', 'q.attempt_count', 'q.priority', 'q.queued_at'])
     .select(['q.started_at', 'q.completed_at', 'q.error_tag', 'q.outcome', 'q.id as event_id', 'q.organization_id'])
@@ -37,28 +38,7 @@ async function select(
     .orderBy('q.queued_at', 'desc')
     .orderBy('q.id', 'desc')
     .limit(limit);
-  if (after) query = query.where(isBehind(after, 'q.queued_at', 'q.id'));
-  if (status) query = query.where('q.status', 'in', status === 'failed' ? ['retry', 'dead_letter'] : [status]);
-  const few = status && candidates(status);
-  if (few) query = query.where(sql<boolean>`q.id in (${few})`);
-  return query.execute();
-}
-
-/** Where the ids of a rare status stand: without it, a page of rare ones would scan millions of completed rows. */
-function candidates(status: StatusFilter): RawBuilder<unknown> | undefined {
-  const dead = sql`select id from tds_dead_letter_queue where resolved_at is null`;
-  const waiting = sql`select id from tds_queue_waiting`;
-  switch (status) {
-    case 'pending':
-    case 'retry':
-      return waiting;
-    case 'processing':
-      return sql`select unnest(ids) from tds_queue_leases`;
-    case 'dead_letter':
-      return dead;
-    case 'failed':
-      return sql`${waiting} union all ${dead}`;
-    case 'completed':
-      return undefined;
-  }
+  if (!status) return (after ? query.where(isBehind(after, 'q.queued_at', 'q.id')) : query).execute();
+  const statuses: Status[] = status === 'failed' ? ['retry', 'dead_letter'] : [status];
+  return query.where(isAmongNewest({ statuses, limit, after })).execute();
 }

@@ -25,7 +25,7 @@ const FAILED = new Set(['retry', 'dead_letter', 'crashed']);
 
 /**
  * Writes a row for each of these ends that is a failure, in the transaction that ends the attempt: the failure is there
- * exactly when the end is. Ends that are none cost nothing.
+ * exactly when the end is. A dead letter that the end has opened gets its cause. Ends that are none cost nothing.
  */
 export async function recordFailures(client: ClientBase, workerId: string, finished: Finished[]): Promise<void> {
   const failed = finished.filter(({ transition }) => FAILED.has(transition.log));
@@ -53,7 +53,10 @@ recorded as (
   insert into tds_failures (event_id, created_at, fingerprint, attempt, status, organization_id, event_type, entity_id,
     entity_key, worker_id, handler, error_tag, message, http_status, stack, causes)
   select event_id, statement_timestamp(), fingerprint, attempt, status, organization_id, event_type, entity_id,
-    entity_key, $1, handler, error_tag, template, "httpStatus", stack, causes from failed)
+    entity_key, $1, handler, error_tag, template, "httpStatus", stack, causes from failed),
+named as (
+  update tds_dead_letter_queue d set cause_key = f.fingerprint, cause_message = f.template from failed f
+  where d.id = f.event_id and d.resolved_at is null)
 insert into tds_failure_changes (fingerprint, error_tag, message, place, handler, failures, seen_at)
 select fingerprint, error_tag, template, place, min(handler), count(*), statement_timestamp() from failed
 group by fingerprint, error_tag, template, place`;

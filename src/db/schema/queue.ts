@@ -159,6 +159,9 @@ export type DeadLetterQueue = {
   error_tag: string;
   last_error: string;
   moved_to_dlq_at: GeneratedTimestamp;
+  queued_at: GeneratedTimestamp;
+  cause_key: Generated<string>;
+  cause_message: Generated<string>;
   retry_count: Generated<number>;
   last_retry_at: OptionalTimestamp;
   quarantined_by: Optional<string>;

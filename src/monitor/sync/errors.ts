@@ -20,11 +20,12 @@ type Row = {
   resolved_at: Date | null;
 };
 
-// Resolved: by an operator since it failed, or by a later run of the same name and organization that succeeded.
+// Resolved: by an operator since it failed, or by the next run of the same name and organization that succeeded.
 const RESOLVED_AT = sql`least(
   (select resolved_at from tds_sync_resolutions s where s.workflow_id = r.id and s.resolved_at >= r.completed_at),
-  (select min(later.updated_at) from tds_workflows later where later.name = r.name
-    and later.organization_id = r.organization_id and later.created_at > r.started_at and later.status = 'completed'))`;
+  (select later.updated_at from tds_workflows later where later.name = r.name
+    and later.organization_id = r.organization_id and later.created_at > r.started_at and later.status = 'completed'
+    order by later.created_at limit 1))`;
 const FAILED_RUNS = sql`(
   select r.*, ${RESOLVED_AT} as resolved_at from ${RUNS} r where run_status = 'failed')`;
 

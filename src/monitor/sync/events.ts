@@ -1,6 +1,8 @@
 /** Everything that keeps the mirror in step, as one kind of row: runs of pulls, and webhooks on their way through the queue. */
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../../db/database.ts';
+import type { Status } from '../../queue/vocabulary.ts';
+import { isAmongNewest } from '../newest.ts';
 import { shortError } from '../page.ts';
 
 export const SYNC_TYPES = ['full', 'incremental', 'reconcile', 'webhook'] as const;
@@ -36,12 +38,16 @@ export type EventsAsked = { limit: number; status?: SyncStatus | undefined; type
 
 /** Runs of pulls as sync events, in a FROM clause. A run that was terminated has not succeeded, so it has failed. */
 export const RUNS = sql`(
-  select id, organization_id, name, created_at as started_at, progress, result, status as run_status,
+  select id, organization_id, name, created_at as started_at, progress, result, status as run_status, updated_at,
     case when name ~ '^SyncAll' then 'full' when name ~ '^SyncChanged' then 'incremental' else 'reconcile' end as sync_type,
     case status when 'completed' then 'success' when 'running' then 'started' when 'paused' then 'started'
       else 'failed' end as status,
     case when status not in ('running', 'paused') then updated_at end as completed_at
   from tds_workflows where name ~ '^(SyncAll|SyncChanged|Reconcile)')`;
+/** True for a row of RUNS that has ended at this time or later, in words that the index of ended runs answers. */
+export function endedSince(time: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql`run_status in ('completed', 'failed', 'terminated') and updated_at >= ${time}`;
+}
 
 /** The latest sync events by the time at which they began. */
 export async function recentSyncEvents(db: Database, asked: EventsAsked): Promise<SyncEvent[]> {
@@ -72,21 +78,15 @@ async function recentRuns(db: Database, { limit, status, type }: EventsAsked): P
   return rows.map(asEvent);
 }
 
-const STATUSES: Record<SyncStatus, string[]> = {
+const STATUSES: Record<SyncStatus, Status[]> = {
   started: ['pending', 'processing'],
   success: ['completed'],
   failed: ['retry', 'dead_letter'],
 };
-/** Where the few of a status stand, so that nobody searches millions of others for them. */
-const STANDING: Partial<Record<SyncStatus, RawBuilder<unknown>>> = {
-  started: sql`select id from tds_queue_waiting union all select unnest(ids) from tds_queue_leases`,
-  failed: sql`select id from tds_queue_waiting where status = 'retry'
-    union all select id from tds_dead_letter_queue where resolved_at is null`,
-};
+const ALL = Object.values(STATUSES).flat();
 
 /** The latest webhooks as sync events, by the time at which they arrived. */
 export async function recentWebhooks(db: Database, { limit, status }: EventsAsked): Promise<SyncEvent[]> {
-  const standing = status && STANDING[status];
   const { rows } = await sql<Row>`
     select q.id, q.organization_id, q.event_type as name, 'webhook' as sync_type,
       case when q.status = 'completed' then 'success' when q.status in ('retry', 'dead_letter') then 'failed'
@@ -94,10 +94,7 @@ export async function recentWebhooks(db: Database, { limit, status }: EventsAske
       q.queued_at as started_at, q.completed_at, ${milliseconds('q.queued_at', 'q.completed_at')} as duration_ms,
       (q.status = 'completed')::int as items_processed, ${shortError('q.error_message')} as error_message,
       q.error_tag as error_code, null as sync_token_before, null as sync_token_after
-    from tds_sync_queue q cross join lateral (
-      select from tds_inbox_events i where i.event_id = q.id and i.came_by is null offset 0) webhook
-    where true ${status ? sql`and q.status = any (${STATUSES[status]})` : sql``}
-      ${standing ? sql`and q.id in (${standing})` : sql``}
+    from tds_sync_queue q where ${isAmongNewest({ statuses: status ? STATUSES[status] : ALL, limit, webhooks: true })}
     order by q.queued_at desc, q.id desc limit ${limit}`.execute(db);
   return rows.map(asEvent);
 }

@@ -1,7 +1,7 @@
 /** What was synchronised per hour, day or week: the roll-ups of events, and the runs of pulls. */
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../../db/database.ts';
-import { RUNS } from './events.ts';
+import { endedSince, RUNS } from './events.ts';
 
 export const PERIODS = ['hour', 'day', 'week'] as const;
 export type Period = (typeof PERIODS)[number];
@@ -30,21 +30,22 @@ export type Sums = {
  */
 export async function readPeriods(db: Database, period: Period, limit: number, scope: Scope = {}): Promise<Sums[]> {
   const { organizationId = null, module = null } = scope;
+  const ago = (n: RawBuilder<unknown>) =>
+    sql`date_trunc(${sql.lit(period)}, now(), 'UTC') - ${n} * ${sql.lit(`1 ${period}`)}::interval`;
+  // An expression: around a subquery PostgreSQL would run tds_metrics by itself, and add up every column of it.
+  const since = ago(sql`(${limit}::int - 1)`);
   const { rows } = await sql<Sums>`
-    with periods as (
-      select date_trunc(${period}, now(), 'UTC') - n * ${sql.lit(`1 ${period}`)}::interval as time
-      from generate_series(0, ${limit}::int - 1) n),
-    since as (select min(time) as time from periods),
+    with periods as (select ${ago(sql`n`)} as time from generate_series(0, ${limit}::int - 1) n),
     events as (
       select starts_at as time, ${EVENT_SUMS}
-      from tds_metrics(${period}, (select time from since)) m
+      from tds_metrics(${sql.lit(period)}, ${since}) m
       where (${organizationId}::text is null or organization_id = ${organizationId})
         and (${module}::text is null or split_part(event_type, '.', 1) = ${module}) group by 1),
     runs as (
       select date_trunc(${period}, completed_at, 'UTC') as time, count(*) filter (where status = 'success') as successful,
         count(*) filter (where status = 'failed') as failed, count(*) as runs,
         sum(extract(epoch from completed_at - started_at) * 1000) as ms
-      from ${RUNS} r where completed_at >= (select time from since) and ${module}::text is null
+      from ${RUNS} r where ${endedSince(since)} and ${module}::text is null
         and (${organizationId}::text is null or organization_id = ${organizationId}) group by 1)
     select time, ${sum('e.completed', 'r.successful')} as successful_syncs, ${sum('e.failed', 'r.failed')} as failed_syncs,
       ${sum('e.run_us / 1000', 'r.ms')} as duration_ms, ${sum('e.completed')} as items_synced,

@@ -82,6 +82,7 @@ function itemsOf(sample: Sample | undefined) {
 }
 
 const WEEK = sql`interval '7 days'`;
+const WEEK_BEGAN = sql`date_trunc('day', now() - interval '6 days', 'UTC')`;
 
 async function weeksOfRuns(db: Database): Promise<(Weeks & { enough: number })[]> {
   const { rows } = await sql<Weeks>`
@@ -94,15 +95,15 @@ async function weeksOfRuns(db: Database): Promise<(Weeks & { enough: number })[]
   return rows.map((row) => ({ ...row, enough: ENOUGH_RUNS }));
 }
 
-/** Attempts at events: by the roll-ups per hour. */
+/** Attempts at events: by the roll-ups per day, the current day included. */
 async function weeksOfEvents(db: Database): Promise<(Weeks & { enough: number })[]> {
   const part = (what: string, recent: boolean): RawBuilder<number> =>
-    sql`coalesce(sum(${sql.raw(what)}) filter (where ${recent ? sql`` : sql`not`} starts_at >= now() - ${WEEK}), 0)::float8`;
+    sql`coalesce(sum(${sql.raw(what)}) filter (where starts_at ${recent ? sql`>=` : sql`<`} ${WEEK_BEGAN}), 0)::float8`;
   const attempts = 'completed + failed';
   const { rows } = await sql<{ before: number; now: number; before_us: number; now_us: number }>`
     select ${part(attempts, false)} as before, ${part(attempts, true)} as now, ${part('run_us', false)} as before_us,
       ${part('run_us', true)} as now_us
-    from tds_metrics('hour', now() - 2 * ${WEEK}) m`.execute(db);
+    from tds_metrics('day', ${WEEK_BEGAN} - ${WEEK}) m`.execute(db);
   return rows.map(({ before, now, before_us, now_us }) => ({
     ...{ sync_type: 'event', before, now, enough: ENOUGH_EVENTS },
     before_ms: before === 0 ? null : before_us / before / 1000,
@@ -128,7 +129,7 @@ type Compared = { key: string; completed: number; failed: number; dead: number; 
 async function compare(db: Database, key: RawBuilder<unknown>) {
   const { rows } = await sql<Compared & { received: number; records: number }>`
     select key, completed::float8, failed::float8, dead::float8, run_us::float8, received::float8, records::float8
-    from (select ${key} as key, ${EVENT_SUMS} from tds_metrics('day', date_trunc('day', now() - interval '6 days', 'UTC')) m
+    from (select ${key} as key, ${EVENT_SUMS} from tds_metrics('day', ${WEEK_BEGAN}) m
       where organization_id <> '' group by 1) sums
     order by completed + failed desc, key limit 100`.execute(db);
   return rows.map(({ key, completed, failed, dead, run_us, received, records }) => ({
