@@ -53,6 +53,7 @@ export async function startWorker({ url, pool }: Opened, handlers: Handler[], co
     inFlight: () => loop.inFlight,
     onWake: () => loop.wake(),
     onLeaseLost: () => loop.loseLeases(),
+    onDrained() {},
   });
   const sweep = new Sweep({ context, loop, heartbeat, leaseSeconds: LEASE_SECONDS });
   await heartbeat.start();

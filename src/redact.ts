@@ -3,6 +3,7 @@
  * stand: in free text and in keys too. In doubt it hides.
  */
 import { isNumber } from './lossless.ts';
+import { isNationalNumber } from './phone.ts';
 
 const EMAIL = '[REDACTED_EMAIL]';
 const PHONE = '[REDACTED_PHONE]';
@@ -81,7 +82,11 @@ export function redactText(text: string, isId = false): string {
   let end = 0;
   for (const { 0: found, index } of digits.matchAll(DIGITS)) {
     const run = found.slice(0, lastDigit(found) + 1);
-    const mark = markOfDigits(run, digits.slice(Math.max(0, index - 1), index), digits.charAt(index + run.length));
+    const around = {
+      before: digits.slice(Math.max(0, index - 2), index),
+      after: digits.slice(index + run.length, index + run.length + 2),
+    };
+    const mark = markOfDigits(run, around);
     if (!mark) continue;
     result += withoutAddresses.slice(end, index) + mark;
     end = index + run.length;
@@ -107,21 +112,43 @@ function asciiDigits(text: string): string {
 
 const WORD = /[\p{L}_]/u;
 
-function markOfDigits(run: string, before: string, after: string): string | undefined {
+/** The two characters before a run of digits, and the two after it. */
+type Around = { before: string; after: string };
+
+function markOfDigits(run: string, around: Around): string | undefined {
   const digits = run.replace(/\D/g, '');
   // A part of a word, such as a hash.
-  if (WORD.test(before) || WORD.test(after)) return undefined;
+  if (WORD.test(around.before.slice(-1)) || WORD.test(around.after.slice(0, 1))) return undefined;
   if (digits.length >= 13 && digits.length <= 19 && !/[()./+]/.test(run) && passesLuhn(digits)) return CARD;
-  return isPhone(run, digits) ? PHONE : undefined;
+  return isPhone(run, digits, around) ? PHONE : undefined;
 }
 
-/** Without knowing the country: international, in brackets, with a leading 0, or in groups. No dates, no bare numbers. */
-function isPhone(run: string, digits: string): boolean {
+/** What E.164 allows, with the 00 of an international call before it. */
+const MOST_DIGITS = 17;
+/** Groups of three behind a first one, as amounts are written. */
+const THOUSANDS = /^[1-9]\d{0,2}([ .\u00a0])\d{3}(?:\1\d{3})*$/;
+/** Amounts with a decimal point, one or several. */
+const DECIMALS = /^\d[\d \u00a0]*\.\d{1,2}$|^\d+\.\d{1,2}(?:[ -]\d+\.\d{1,2})+$/;
+const YEAR_FIRST = /^(?:19|20)\d\d[-/.]/;
+
+/**
+ * In doubt it is one: international, in brackets, with a leading 0, or in three groups and more. Where it looks like an
+ * amount or the number of a document, and where there are fewer groups, the numbering plans of all countries decide. No
+ * dates, no bare numbers.
+ */
+function isPhone(run: string, digits: string, { before, after }: Around): boolean {
   if (digits.length < 7 || /^\d{4}-\d\d-\d\d/.test(run)) return false;
   if (/^\(?\+/.test(run) || run.includes('(')) return true;
-  if (/^0/.test(run) && digits.length >= 9) return true;
-  const groups = run.split(/\D+/).filter((group) => group !== '').length;
-  return digits.length >= 9 && groups >= 3;
+  if (digits.length > MOST_DIGITS || DECIMALS.test(run)) return false;
+  const groups = run.split(/\D+/).filter((group) => group !== '');
+  const isDocument = /\p{L}[-/]$/u.test(before) || YEAR_FIRST.test(run);
+  const isAmount = THOUSANDS.test(run);
+  if (isAmount && (digits.length < 9 || /^,\d/.test(after))) return false;
+  if (!isDocument && /^0/.test(run) && digits.length >= 9) return true;
+  if (!isDocument && !isAmount && digits.length >= 9 && groups.length >= 3) return true;
+  // One point or slash stands in a price, a quantity or a fraction.
+  if (groups.length < 2 || (groups.length === 2 && !/^\d+[- \u00a0\u2010-\u2015]\d+$/.test(run))) return false;
+  return !YEAR_FIRST.test(run) && isNationalNumber(groups);
 }
 
 /** The check digit of cards: ISO/IEC 7812. */

@@ -36,6 +36,40 @@ t.test('phone numbers of any country are hidden', async (t) => {
     t.equal(redactText(`call ${number} now`), 'call [REDACTED_PHONE] now', number);
 });
 
+t.test('numbers as people of a country write them are hidden, without its code', async (t) => {
+  const numbers = {
+    India: ['98765 43210', '098765 43210'],
+    Denmark: ['20 12 34 56'],
+    Singapore: ['6123 4567'],
+    Norway: ['406 12 345'],
+    Spain: ['612 34 56 78', '612 345 678'],
+    France: ['06 12 34 56 78'],
+    'New Zealand': ['03-345 6789'],
+    Lebanon: ['03 123 456'],
+    'United States': ['(201) 555-0123', '201-555-0123', '201.555.0123'],
+    Brazil: ['11 96123-4567'],
+    Iraq: ['0791 234 5678'],
+  };
+  for (const [country, list] of Object.entries(numbers))
+    for (const number of list) t.equal(redactText(`call ${number} now`), 'call [REDACTED_PHONE] now', country);
+});
+
+t.test('ids, amounts, dates and numbers of documents are no phone numbers', async (t) => {
+  const texts = [
+    // Ids of Zoho Books, up to 19 digits.
+    ...['260815000000113012', '4608150000001130127', '0608150000001130128', '982000000567114'],
+    ...['1234567', '12345678', '123456789', '1234567890'],
+    ...['10 000 000', '1 234 567', '1.234.567', '1 234 567,50', '612 345 678,00', '1.234.567.890', '12345678.90'],
+    ...['1,234,567.89', '12.345.678,90', '1234.56-1500.00', '100000.5 200000.75'],
+    ...['2026-00012', 'INV-2026-00012', 'INV-2026-0001-0002', 'SO/2026/000123', 'PO-00012-2026', 'CN-0000012345'],
+    ...['2026-01-15', '15.01.2026', '2026/01/15', '2026-01-15 10:30', '2026-06-09T09:47:43-0400'],
+    ...['10.0.0.1', '192.168.100.200', '1-2-3', '24x7', '3 x 1000000'],
+  ];
+  for (const text of texts) t.equal(redactText(`see ${text} there`), `see ${text} there`);
+  const record = { note: 'see 4608150000001130127', total: '1 234 567.50', invoice_number: 'INV-2026-0001-0002' };
+  t.same(redact(record), record);
+});
+
 t.test('cards are hidden when their check digit is right', async (t) => {
   for (const card of ['4111 1111 1111 1111', '5500-0000-0000-0004', '378282246310005'])
     t.equal(redactText(`paid by ${card}.`), 'paid by [REDACTED_CC].', card);

@@ -73,7 +73,7 @@ export async function buildApp(deps: Deps): Promise<Api> {
   limitBodies(api);
   readJsonBodies(api);
   refuseInfiniteNumbers(api);
-  answerProblems(api, log, allowedMethods);
+  answerProblems(api, deps, allowedMethods);
   await describeApi(api, config.basePath);
 
   const health = new Health(deps);
@@ -120,7 +120,8 @@ export async function buildApp(deps: Deps): Promise<Api> {
 
 const DASHBOARD_BODY_LIMIT = 64 * 1024;
 
-function createInstance({ config, log }: Deps): Api {
+function createInstance(deps: Deps): Api {
+  const { config, log } = deps;
   return Fastify({
     // We write our own line per request; Fastify's logger would cost a child logger each.
     logger: false,
@@ -143,7 +144,7 @@ function createInstance({ config, log }: Deps): Api {
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 16_384 },
     clientErrorHandler: answerSocketErrors(log),
     frameworkErrors: (error, request, reply) => {
-      sendProblem(error, request as FastifyRequest, reply as unknown as FastifyReply, log);
+      sendProblem(error, request as FastifyRequest, reply as unknown as FastifyReply, deps);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
 }

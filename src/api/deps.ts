@@ -29,6 +29,8 @@ export type Deps = {
   workflows?: Workflows;
   /** Counts what this process does; default: nothing is counted. */
   metrics?: ProcessMetrics;
+  /** Tells those who mend the service of an error that nobody expected; default: only the log has it. */
+  reportError?: ((error: unknown) => void) | undefined;
   /** What starts the processes again when they end; default: nothing does. */
   supervisor?: 'systemd' | 'npm start' | 'none';
 };

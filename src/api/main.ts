@@ -39,7 +39,7 @@ if (!url) {
   process.exit(EXIT_CONFIG);
 }
 const tracing = await startTracing(config, 'tds-core-api', log);
-await startReporting(config, 'tds-core-api');
+const reportError = await startReporting(config, 'tds-core-api', log);
 // For what systemd tells this process; settings come from config.ts alone.
 const { env } = process;
 
@@ -67,6 +67,7 @@ const inbox = new Inbox(intake.pool, log);
 const api = await buildApp({
   config,
   log,
+  reportError,
   metrics,
   probe: probeOf(url, PATIENCE_MS),
   db: operators.db,

@@ -19,6 +19,8 @@ const BY_ID: Record<string, Query> = {
     from tds_alerts where id = ${id}::uuid`,
   workflow: (id) => sql`
     select jsonb_build_object('status', status)::text as state from tds_workflows where id = ${id}::uuid`,
+  worker: (id) => sql`
+    select jsonb_build_object('drained_by', drained_by)::text as state from tds_workers where worker_id = ${id}::uuid`,
   token: (id) => sql`
     select jsonb_build_object('name', name, 'role', role, 'revoked', revoked_at is not null)::text as state
     from tds_tokens where id = ${id}::uuid`,

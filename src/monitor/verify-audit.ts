@@ -29,10 +29,28 @@ const MOST_PROBLEMS = 100;
  */
 export async function verifyAudit(db: Database, noted?: NotedHead): Promise<AuditVerdict> {
   const head = await readHead(db);
+  return verifyFrom(db, head, { id: head.archived_id, hash: head.archived_hash }, noted);
+}
+
+/** The same for the latest entries only, whatever their number: what the doctor can afford to look at. */
+export async function verifyLatestAudit(db: Database, entries: number): Promise<AuditVerdict> {
+  const head = await readHead(db);
+  const { rows } = await sql<Start>`
+    select id::text, encode(hash, 'hex') as hash from tds_audit_log
+    where id > ${head.archived_id}::bigint and id <= ${head.last_id}::bigint - ${entries} order by id desc limit 1`.execute(
+    db,
+  );
+  return verifyFrom(db, head, rows[0] ?? { id: head.archived_id, hash: head.archived_hash });
+}
+
+/** Where to begin: an entry that is believed, and its hash. */
+type Start = { id: string; hash: string };
+
+async function verifyFrom(db: Database, head: Head, start: Start, noted?: NotedHead): Promise<AuditVerdict> {
   const problems: AuditProblem[] = [];
   let entries = 0;
-  let at = { id: head.archived_id, hash: head.archived_hash };
-  for await (const link of links(db, head)) {
+  let at = start;
+  for await (const link of links(db, head, start)) {
     entries += 1;
     if (!link.fits) problems.push(brokenAt(link));
     if (noted && link.id === noted.id && link.hash !== noted.hash) problems.push(rewritten(noted));
@@ -57,8 +75,8 @@ async function readHead(db: Database): Promise<Head> {
 }
 
 /** Up to the head as it was read: what is written meanwhile is not looked at. */
-async function* links(db: Database, head: Head): AsyncGenerator<Link> {
-  for (let at = { id: head.archived_id, hash: head.archived_hash }; ; ) {
+async function* links(db: Database, head: Head, start: Start): AsyncGenerator<Link> {
+  for (let at = start; ; ) {
     const { rows } = await sql<Link>`
       select id::text, encode(hash, 'hex') as hash, lag(id, 1, ${at.id}::bigint) over w as previous,
         hash = sha256(lag(hash, 1, decode(${at.hash}, 'hex')) over w || convert_to(jsonb_build_array(id,

@@ -36,8 +36,8 @@ export async function workersAtWork(db: Database): Promise<number> {
 
 export type WorkerRow = {
   worker_id: string;
-  /** `lost`: it has not said goodbye, and its lease has run out. */
-  state: 'alive' | 'draining' | 'lost' | 'ended';
+  /** `draining`: it is about to end. `drained`: an operator lets it claim nothing. `lost`: it has not said goodbye, and its lease has run out. */
+  state: 'alive' | 'draining' | 'drained' | 'lost' | 'ended';
   host: string;
   pid: number;
   version: string;
@@ -46,14 +46,16 @@ export type WorkerRow = {
   started_at: Date;
   heartbeat_at: Date;
   ended_at: Date | null;
+  drained_at: Date | null;
+  drained_by: string | null;
 };
 
 /** Workers of the last day, those that live first. */
 export async function listWorkers(db: Database, limit: number): Promise<WorkerRow[]> {
   const { rows } = await sql<WorkerRow>`
     select worker_id, host, pid, version, concurrency, in_flight, started_at, heartbeat_at, ended_at,
-      case when ended_at is not null then 'ended' when expires_at <= now() then 'lost'
-        when draining then 'draining' else 'alive' end as state
+      drained_at, drained_by, case when ended_at is not null then 'ended' when expires_at <= now() then 'lost'
+        when draining then 'draining' when drained_at is not null then 'drained' else 'alive' end as state
     from tds_workers order by ended_at is not null, heartbeat_at desc, worker_id limit ${limit}`.execute(db);
   return rows;
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Pool, PoolClient } from 'pg';
+import { escapeLiteral, type Pool, type PoolClient } from 'pg';
 import { inTransaction } from '../db/transaction.ts';
 import { isContention, isLockTimeout } from '../errors.ts';
 import { AS_CLAIMED_ROW, byArrival, ClaimedEvent, type ClaimedRow, eventColumns, PAYLOAD_OF_Q } from './event.ts';
@@ -29,7 +29,7 @@ export type ClaimOptions = {
  * else have one of them until its events have ended. The second runs in a fresh snapshot, taken while they are ours,
  * and so sees every event of theirs as it is: what another worker did with them is committed by then.
  *
- * Locks: rows of `tds_queue_waiting` (skipping locked ones), then rows of `tds_queue_claims` in order of entity key,
+ * Locks: the worker's own in share mode, by which `drainWorkers` waits for claims; then rows of `tds_queue_waiting` (skipping locked ones), then rows of `tds_queue_claims` in order of entity key,
  * then rows of `tds_sync_queue`; for each at most 200 ms, then again around the rows that somebody holds.
  * The commit does not wait for the disk: a claim that a crash of PostgreSQL undoes was never made.
  */
@@ -52,7 +52,7 @@ async function claimAround(pool: Pool, place: Place, options: ClaimOptions): Pro
   for (let tries = 1; ; tries += 1) {
     const passOver = (carefulUntil.get(pool) ?? 0) > performance.now();
     try {
-      return await inTransaction(pool, (client) => claimFrom(client, place, options, passOver), CLAIM_BEGIN);
+      return await inTransaction(pool, (client) => claimFrom(client, place, options, passOver), claimBegin(options));
     } catch (error) {
       if (tries === TRIES || !(isLockTimeout(error) || isContention(error))) throw error;
       carefulUntil.set(pool, performance.now() + CAREFUL_MS);
@@ -71,13 +71,17 @@ async function claimFrom(
   return entityKeys.length > 0 ? takeEvents(client, lease, entityKeys, options, passOver) : [];
 }
 
-const CLAIM_BEGIN = "begin; set local synchronous_commit = off; set local lock_timeout = '200ms'";
+/** All in one message; the first statement after it sees whether the worker was drained before it had its lock. */
+function claimBegin({ workerId }: ClaimOptions): string {
+  return `begin; set local synchronous_commit = off; set local lock_timeout = '200ms';
+    select pg_advisory_xact_lock_shared(hashtextextended(${escapeLiteral(workerId)}, 0))`;
+}
 
 async function takeEntities(
   client: PoolClient,
   lease: string,
   place: Place,
-  { limit, from }: ClaimOptions,
+  { workerId, limit, from }: ClaimOptions,
 ): Promise<string[]> {
   const [name, where] = Array.isArray(from)
     ? (['listed', [from]] as const)
@@ -85,7 +89,7 @@ async function takeEntities(
   const { rows } = await client.query<[string]>({
     name: `claim entities ${name}`,
     text: takeEntitiesSql(CANDIDATES[name]),
-    values: [lease, limit, ...where],
+    values: [lease, limit, workerId, ...where],
     ...AS_CLAIMED_ROW,
   });
   return rows.map(([key]) => key);
@@ -117,6 +121,8 @@ async function takeEvents(
 // `offset 0` keeps each subquery an index look-up per candidate: as a join it becomes a scan of all that waits.
 // Claims are looked up one by one for the same reason: under an old snapshot their table keeps every row that passed.
 const FREE = `not (select paused from tds_queue_state)
+    and not exists (select from tds_event_type_pauses where not settled)
+    and not exists (select from tds_workers where worker_id = $3 and drained_at is not null)
     and not exists (select from tds_queue_claims c where c.entity_key = w.entity_key offset 0)`;
 // `order by … limit 1`: there is one index in this order. By the bare condition the planner may take another one, and
 // read everything that is not due for each candidate.
@@ -126,13 +132,13 @@ const FIRST_IS_DUE = `not exists (select from (select b.arrival from tds_queue_w
 /** Whose events may be claimed. Rows that another claim looks at are passed over, not waited for. */
 const CANDIDATES = {
   head: `select w.entity_key from tds_queue_waiting w
-    where w.due and (w.priority, w.arrival) >= ($3::int, $4::bigint) and ${FREE} and ${FIRST_IS_DUE}
+    where w.due and (w.priority, w.arrival) >= ($4::int, $5::bigint) and ${FREE} and ${FIRST_IS_DUE}
     order by w.priority, w.arrival limit $2 for update of w skip locked`,
   suspects: `select w.entity_key from tds_queue_waiting w
     where w.suspect and not w.held and ${FREE} and not exists (select from tds_queue_waiting b
       where b.entity_key = w.entity_key and b.arrival < w.arrival offset 0)
     order by w.arrival limit $2 for update of w skip locked`,
-  listed: `select w.entity_key from unnest($3::bigint[]) as w (entity_key)
+  listed: `select w.entity_key from unnest($4::bigint[]) as w (entity_key)
     where ${FREE} and exists (select from tds_queue_waiting a where a.entity_key = w.entity_key and a.due offset 0)
     limit $2`,
 } as const;
@@ -169,7 +175,8 @@ with line as (
   window entity as (partition by w.entity_key order by w.arrival)),
 sized as (
   select id, entity_key, arrival, place, sum(payload_bytes) over (order by arrival) - payload_bytes as bytes_before
-  from line where may_run order by arrival limit $3),
+  from line where may_run and not exists (select from tds_event_type_pauses where not settled)
+  order by arrival limit $3),
 chosen as materialized (
   select id, entity_key, arrival, place from sized where bytes_before < $5::bigint)${passOver ? HELD_BY_NOBODY : ''},
 q as (

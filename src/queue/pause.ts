@@ -1,6 +1,8 @@
 import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
+import type { Pool } from 'pg';
 import type { Schema } from '../db/schema.ts';
+import { isContention } from '../errors.ts';
 
 export type PauseState = {
   paused: boolean;
@@ -45,8 +47,9 @@ export async function resume(db: Kysely<Schema>): Promise<'resumed' | 'already'>
 /**
  * Stops claiming events of one type, `invoice.updated`, or of a module, `invoice.*`, until `resumeEventType`. They wait
  * as events do whose time has not come, so each holds back the later events of its entity; what is in hand finishes. For
- * the moment of the change nobody writes the queue: see migrations/0025_event_type_pauses.ts. A type that is paused stays
- * as it is. Give it a transaction.
+ * the moment of the change nobody writes the queue: see migrations/0029_operators.ts. Of a large backlog the rest is held
+ * by `settlePauses`, while events go on arriving and nothing is claimed. A type that is paused stays as it is. Give it a
+ * transaction.
  */
 export async function pauseEventType(
   trx: Kysely<Schema>,
@@ -73,6 +76,26 @@ export async function resumeEventType(trx: Kysely<Schema>, eventType: string): P
   return numDeletedRows > 0n ? 'resumed' : 'already';
 }
 
+/**
+ * Holds or lets go what waits, a thousand events a transaction, until it agrees with the pauses by event type. What a
+ * process that dies leaves, the next one goes on with; while another one is at it this returns. Every worker does this once a second, which costs one look when
+ * there is nothing to do.
+ * @param signal ends it after a batch
+ */
+export async function settlePauses(pool: Pick<Pool, 'query'>, signal?: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      const { rows } = await pool.query<{ settled: boolean | null }>(SETTLE);
+      if (rows[0]?.settled !== false || signal?.aborted) return;
+    } catch (error) {
+      // A claim and a batch may each hold a row that the other one wants: nothing of the batch was done.
+      if (!isContention(error)) throw error;
+    }
+  }
+}
+
+const SETTLE = { name: 'settle pauses', text: 'select tds_settle_pauses() as settled' };
+
 /** Behind a lock that waits, everybody waits who writes the queue: webhooks too. */
 const LOCK_TIMEOUT = `set local lock_timeout = '2s'`;
 
@@ -80,7 +103,12 @@ const LOCK_TIMEOUT = `set local lock_timeout = '2s'`;
 export async function pauseState(db: Kysely<Schema>): Promise<PauseState> {
   const [state, event_types] = await Promise.all([
     db.selectFrom('tds_queue_state').select(['paused', 'paused_at', 'paused_by', 'reason']).executeTakeFirstOrThrow(),
-    db.selectFrom('tds_event_type_pauses').selectAll().orderBy('paused_at').orderBy('event_type').execute(),
+    db
+      .selectFrom('tds_event_type_pauses')
+      .select(['event_type', 'paused_at', 'paused_by', 'reason'])
+      .orderBy('paused_at')
+      .orderBy('event_type')
+      .execute(),
   ]);
   return { ...state, event_types };
 }

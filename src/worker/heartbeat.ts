@@ -3,8 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
 import type { OutageLog } from '../outage-log.ts';
+import { WORKERS_CHANNEL } from '../queue/drain.ts';
 import { sessionsOf } from '../queue/rescue.ts';
 import { VERSION } from '../version.ts';
+import { Wakeup } from '../wakeup.ts';
 import { WORKFLOWS_CHANNEL } from '../workflows/held.ts';
 import { reportFailure } from './report.ts';
 
@@ -20,6 +22,8 @@ export type HeartbeatOptions = {
   onWake(channel?: string): void;
   /** The leases ran out and were taken back: what is in hand is no longer ours. */
   onLeaseLost(): void;
+  /** An operator has drained this worker, by name, or lets it claim again: null. */
+  onDrained(by: string | null): void;
 };
 
 const RECONNECT_MS = 200;
@@ -34,7 +38,9 @@ export class Heartbeat {
   #client: pg.Client | undefined;
   #running: Promise<void> | undefined;
   #stopped = new AbortController();
+  readonly #wakeup = new Wakeup();
   #connectedAt = 0;
+  #drainedBy: string | null = null;
   draining = false;
 
   constructor(options: HeartbeatOptions) {
@@ -56,6 +62,7 @@ export class Heartbeat {
   /** Says goodbye. What the worker still holds is taken back by others at once. */
   async stop(): Promise<void> {
     this.#stopped.abort();
+    this.#wakeup.wake();
     await this.#running;
   }
 
@@ -84,12 +91,15 @@ export class Heartbeat {
       query_timeout: 5000,
       keepAlive: true,
     });
-    client.on('notification', ({ channel }) => this.#options.onWake(channel));
+    client.on('notification', ({ channel }) => {
+      if (channel === WORKERS_CHANNEL) this.#wakeup.wake();
+      else this.#options.onWake(channel);
+    });
     client.on('error', () => client.end().catch(() => {}));
     await client.connect();
     this.#client = client;
     this.#connectedAt = performance.now();
-    await client.query(`listen tds_queue; listen ${WORKFLOWS_CHANNEL}`);
+    await client.query(`listen tds_queue; listen ${WORKFLOWS_CHANNEL}; listen ${WORKERS_CHANNEL}`);
     this.#options.onWake();
   }
 
@@ -102,13 +112,13 @@ export class Heartbeat {
     while (!this.#stopped.signal.aborted) {
       await Promise.race([this.#renew(), ended]);
       onRegistered();
-      await Promise.race([this.#pause((this.#options.leaseSeconds * 1000) / 3), ended]);
+      await Promise.race([this.#wakeup.sleep((this.#options.leaseSeconds * 1000) / 3), ended]);
     }
   }
 
   async #renew(): Promise<void> {
     const { workerId, leaseSeconds, concurrency, inFlight } = this.#options;
-    const { rows } = await (this.#client as pg.Client).query<{ lost: boolean }>(RENEW, [
+    const { rows } = await (this.#client as pg.Client).query<Renewed>(RENEW, [
       workerId,
       os.hostname(),
       process.pid,
@@ -118,7 +128,11 @@ export class Heartbeat {
       this.draining,
       VERSION,
     ]);
-    if (rows[0]?.lost) this.#options.onLeaseLost();
+    const [renewed] = rows;
+    if (renewed?.lost) this.#options.onLeaseLost();
+    const drainedBy = renewed?.drained_by ?? null;
+    if (drainedBy !== this.#drainedBy) this.#options.onDrained(drainedBy);
+    this.#drainedBy = drainedBy;
   }
 
   async #pause(ms: number): Promise<void> {
@@ -135,6 +149,8 @@ export class Heartbeat {
   }
 }
 
+type Renewed = { lost: boolean; drained_by: string | null };
+
 // A row that had been ended: somebody found the worker dead and took its events back.
 const RENEW = `
 with before as materialized (select ended_at is not null as lost from tds_workers where worker_id = $1 for update)
@@ -142,4 +158,5 @@ insert into tds_workers (worker_id, host, pid, expires_at, concurrency, in_fligh
 values ($1, $2, $3, now() + $4 * interval '1 second', $5, $6, $7, $8)
 on conflict (worker_id) do update set heartbeat_at = now(), expires_at = excluded.expires_at, ended_at = null,
   culprit = null, in_flight = excluded.in_flight, draining = excluded.draining
-returning coalesce((select lost from before), false) as lost`;
+returning coalesce((select lost from before), false) as lost,
+  case when drained_at is not null then coalesce(drained_by, 'somebody') end as drained_by`;

@@ -47,6 +47,8 @@ export class Loop {
   #slots = new Set<Promise<void>>();
   #stopping = false;
   #prefetch = 1;
+  /** An operator has drained this worker. The claim itself looks; this spares asking, and the notices of Redis. */
+  drained = false;
 
   constructor(context: WorkerContext, options: LoopOptions) {
     this.#context = context;
@@ -106,7 +108,7 @@ export class Loop {
   async #lane(): Promise<void> {
     while (!this.#stopping) {
       try {
-        const events = await this.#claim();
+        const events = this.drained ? [] : await this.#claim();
         if (events.length > 0) await this.#run(events);
         else await this.#idle();
       } catch (error) {

@@ -30,7 +30,7 @@ if (!url) {
 }
 
 const tracing = await startTracing(config, 'tds-core-worker', log);
-await startReporting(config, 'tds-core-worker');
+await startReporting(config, 'tds-core-worker', log);
 const parts = [tracing, ...(isForSuspects ? await forSuspects(suspectsWorkerId) : await ordinary())];
 // `npm start`, or the worker whose suspects we run, is gone: nobody else would stop us.
 const endAsOrphan = () => process.kill(process.pid, 'SIGTERM');

@@ -33,6 +33,8 @@ export class RefetchLoop {
   readonly #waitUntil = new Map<string, number>();
   #staleAt = 0;
   #running: Promise<void> | undefined;
+  /** An operator has drained this worker: it begins to fetch nothing more. */
+  drained = false;
 
   constructor(context: Pick<WorkerContext, 'log' | 'outage'>, options: RefetchLoopOptions) {
     this.#context = context;
@@ -60,6 +62,7 @@ export class RefetchLoop {
   }
 
   async #round(): Promise<void> {
+    if (this.drained) return;
     const { db, clients } = this.#options;
     const organizations = [...clients.keys()];
     if (performance.now() >= this.#staleAt) {

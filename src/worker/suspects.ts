@@ -18,6 +18,7 @@ export class SuspectRunner {
   readonly #log: Logger;
   #child: ChildProcess | undefined;
   #stopping = false;
+  #drained = false;
 
   constructor(pool: Pool, log: Logger) {
     this.#pool = pool;
@@ -26,13 +27,19 @@ export class SuspectRunner {
 
   /** Starts the process when suspects wait and none is running. */
   async runIfAny(): Promise<void> {
-    if (this.#child || this.#stopping) return;
+    if (this.#child || this.#stopping || this.#drained) return;
     const { rows } = await this.#pool.query(
       `select from tds_queue_waiting w where suspect and not held and not exists (
          select from tds_queue_claims c where c.entity_key = w.entity_key) and not (select paused from tds_queue_state)
        limit 1`,
     );
     if (rows.length > 0 && !this.#child && !this.#stopping) this.#start();
+  }
+
+  /** An operator has drained this worker, or lets it claim again: its process for suspects ends with what it holds. */
+  set drained(drained: boolean) {
+    this.#drained = drained;
+    if (drained) this.#child?.kill('SIGTERM');
   }
 
   /** Asks the process to end and waits for it. */

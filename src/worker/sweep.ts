@@ -1,6 +1,7 @@
 import type { Database } from '../db/database.ts';
 import type { RetryPolicy } from '../queue/backoff.ts';
 import { compactCounts } from '../queue/counts.ts';
+import { settlePauses } from '../queue/pause.ts';
 import { promote } from '../queue/promote.ts';
 import { releaseForgotten, rescue } from '../queue/rescue.ts';
 import { releaseForgottenRuns, rescueRuns } from '../workflows/rescue.ts';
@@ -70,6 +71,7 @@ export class Sweep {
 
   async #promote(): Promise<void> {
     const { context, loop } = this.#options;
+    await settlePauses(context.pool);
     if ((await promote(context.pool)) > 0) loop.wake();
   }
 

@@ -58,8 +58,8 @@ export async function createWorker(
   const workflowLoop = new WorkflowLoop(context, { queue, runs, workflows, concurrency });
   const clients = connect(runs.db, context.metrics);
   const refetchLoop = new RefetchLoop(context, { db: runs.db, pool: runs.pool, clients });
-  const heartbeat = createHeartbeat(config, context, loop, workflowLoop);
   const suspects = new SuspectRunner(context.pool, log);
+  const heartbeat = createHeartbeat(config, context, loop, workflowLoop, [workflowLoop, refetchLoop, suspects]);
   const { leaseSeconds } = config;
   const ofRuns = { db: queue, loop: workflowLoop };
   const sweep = new Sweep({ context, loop, heartbeat, leaseSeconds, suspects, workflows: ofRuns });
@@ -186,6 +186,7 @@ function createHeartbeat(
   { workerId, log, outage }: WorkerContext,
   loop: Loop,
   workflows?: WorkflowLoop,
+  drainable: { drained: boolean }[] = [],
 ): Heartbeat {
   return new Heartbeat({
     ...{
@@ -204,6 +205,14 @@ function createHeartbeat(
     onLeaseLost() {
       loop.loseLeases();
       workflows?.loseLeases();
+    },
+    onDrained(by) {
+      for (const part of [loop, ...drainable]) part.drained = by !== null;
+      const line = { component: 'worker', worker_id: workerId, ...(by !== null && { drained_by: by }) };
+      if (by !== null) log.info(line, 'drained: finishes what it holds and claims nothing more');
+      else log.info(line, 'claims again');
+      loop.wake();
+      workflows?.wake();
     },
   });
 }

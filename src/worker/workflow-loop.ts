@@ -41,6 +41,8 @@ export class WorkflowLoop {
   readonly #inHand = new Set<InHand>();
   #running: Promise<void> | undefined;
   #stopping = false;
+  /** An operator has drained this worker: each run is given back at the end of the activity it is in. */
+  drained = false;
 
   constructor(context: Pick<WorkerContext, 'workerId' | 'log' | 'outage' | 'metrics'>, options: WorkflowLoopOptions) {
     this.#context = context;
@@ -114,7 +116,7 @@ export class WorkflowLoop {
 
   async #fillSlots(): Promise<void> {
     const { queue, workflows, concurrency } = this.#options;
-    while (!this.#stopping && this.#inHand.size < concurrency) {
+    while (!this.#stopping && !this.drained && this.#inHand.size < concurrency) {
       const held = await claimRun(queue, this.#context.workerId, workflows.names);
       if (!held) return;
       this.#hold(held);
@@ -137,7 +139,7 @@ export class WorkflowLoop {
     const { log, metrics } = this.#context;
     const definition = workflows.find(held.name);
     if (!definition) return;
-    const stopping = () => this.#stopping;
+    const stopping = () => this.#stopping || this.drained;
     const context = { ...runs, log, names: workflows.names, stopping, onProgress: pullProgress(metrics) };
     const work = { handler: `workflow ${held.name}`, events: [{ id: held.id, eventType: held.name }] };
     try {

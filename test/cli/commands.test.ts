@@ -94,6 +94,7 @@ const LINES: Record<string, Line> = {
   'alerts test': { words: 'alerts test', code: 1 },
   'alerts ack': { words: 'alerts ack <alert>', route: 'post /dashboard/alerts/{id}/acknowledge' },
   'workers list': { words: 'workers list', route: 'get /dashboard/workers' },
+  'workers drain': { words: 'workers drain --yes', route: 'post /dashboard/workers/drain' },
   'audit list': { words: 'audit list --since 7d --limit 5', route: 'get /dashboard/audit' },
   'token list': { words: 'token list', route: 'get /dashboard/tokens' },
   'token create': { words: 'token create <name> --role viewer --days 30' },

@@ -1,5 +1,6 @@
 /** A healthy system has no findings; each planted fault is found, with its cause and the next command. */
 import { randomUUID } from 'node:crypto';
+import pg from 'pg';
 import t from 'tap';
 import { loadConfig } from '../../src/config.ts';
 import { examine } from '../../src/monitor/doctor/doctor.ts';
@@ -10,7 +11,9 @@ import { VERSION } from '../../src/version.ts';
 import { testDatabase } from '../helper.ts';
 import { arrive, Claimer } from '../queue/engine.ts';
 
-const { db, pool } = await testDatabase(t);
+const { db, pool, url } = await testDatabase(t);
+let service: pg.Client | undefined;
+
 const config = loadConfig({ NODE_ENV: 'test' });
 
 /** The shared server of all tests has sessions, time and a disk of its own: these are judged where they are planted. */
@@ -41,6 +44,13 @@ const many = (count: number) =>
     Array.from({ length: count }, () => randomUUID()),
   );
 
+/** As the owner of the tables can, who may switch their triggers off. */
+async function alterAudit(...statements: string[]): Promise<void> {
+  await pool.query('alter table tds_audit_log disable trigger user');
+  for (const statement of statements) await pool.query(statement);
+  await pool.query('alter table tds_audit_log enable trigger user');
+}
+
 t.test('a healthy system has no findings', async (t) => {
   await many(3);
   t.same(await found(), []);
@@ -67,6 +77,10 @@ const FAULTS: Record<string, Fault> = {
   'a worker is of an older release': {
     plant: () => worker('0.9.0'),
     is: { code: 'old_worker', evidence: /0\.9\.0/ } as never,
+  },
+  'every worker is drained': {
+    plant: () => pool.query(`update tds_workers set drained_at = now(), drained_by = 'anna'`),
+    is: { code: 'drained', severity: 'critical', cause: 'anna drained them', next: 'tds workers drain --resume' },
   },
   'the queue is paused': {
     plant: () => pause(db, 'anna', 'Zoho is down'),
@@ -203,6 +217,16 @@ const FAULTS: Record<string, Fault> = {
     } as never,
     mend: () => pool.query('insert into tds_queue_counts (pending) values (-7)'),
   },
+  'an entry of the audit log was removed by its owner': {
+    plant: async () => {
+      for (const action of ['a.b', 'c.d', 'e.f'])
+        await pool.query(`insert into tds_audit_log (operator, action, result) values ('ann', $1, 'done')`, [action]);
+      await alterAudit(`delete from tds_audit_log where action = 'c.d'`);
+    },
+    is: { code: 'audit_chain', severity: 'critical', evidence: /were removed/, next: 'tds audit verify' } as never,
+    mend: () =>
+      alterAudit('delete from tds_audit_log', `update tds_audit_head set last_id = archived_id, hash = archived_hash`),
+  },
   'an index is invalid': {
     plant: () =>
       pool.query(
@@ -265,6 +289,19 @@ t.test('slow statements are named where the extension tells of them', async (t) 
   await pool.query('drop schema stand_in cascade');
   t.same(await statements(db, config), [], 'and without it nobody knows');
 });
+
+// The server of DATABASE_URL has a role of its own.
+if (!process.env.DATABASE_URL)
+  Object.assign(FAULTS, {
+    'a service connects as the owner of the tables': {
+      plant: async () => {
+        service = new pg.Client({ connectionString: url, application_name: 'tds-core-api' });
+        await service.connect();
+      },
+      is: { code: 'owner_role', evidence: /^tds-core-api as /, next: /tds_app/ } as never,
+      mend: async () => service?.end(),
+    },
+  } satisfies typeof FAULTS);
 
 for (const [fault, { plant, is, mend }] of Object.entries(FAULTS)) {
   t.test(fault, async (t) => {

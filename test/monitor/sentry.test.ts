@@ -1,7 +1,10 @@
 /** Reports to Sentry, as a receiver on loopback gets them. */
 import path from 'node:path';
 import t from 'tap';
+import { buildApp } from '../../src/api/app.ts';
+import { loadConfig } from '../../src/config.ts';
 import { reportErrorGroups } from '../../src/monitor/sentry/report-groups.ts';
+import { errorReporter } from '../../src/monitor/sentry/sentry.ts';
 import { rollUpFailures } from '../../src/queue/failures.ts';
 import { silentLog, testDatabase, waitFor } from '../helper.ts';
 import { spawnProcess } from '../system.ts';
@@ -83,6 +86,29 @@ t.test('what Sentry does not take comes again under the same id', async (t) => {
   t.equal(ids.length, 2);
   t.equal(ids[0], ids[1]);
 });
+
+t.test(
+  'an error that the API answers with 500 is reported once an hour with its place, not with its message',
+  async (t) => {
+    const reportError = errorReporter(config, 'tds-core-api', silentLog);
+    const inbox = { accept: () => Promise.reject(new TypeError('Miss Marple')) };
+    const api = await buildApp({ config: loadConfig({}), log: silentLog, db, pool, inbox, reportError });
+    const deliver = () =>
+      api.inject({
+        method: 'POST',
+        url: '/webhooks/zoho-books/600/invoice',
+        payload: { invoice: { invoice_id: '1' } },
+      });
+    t.equal((await deliver()).statusCode, 500);
+    t.equal((await deliver()).statusCode, 500);
+    await waitFor('the report', () => receiver.envelopes.length > 0);
+    t.equal(receiver.envelopes.length, 1);
+    t.match(receiver.last.event, { level: 'error', logger: 'tds-core-api', tags: { service: 'tds-core-api' } });
+    t.match(receiver.last.event.exception.values, [{ type: 'TypeError' }]);
+    t.notMatch(receiver.last.text, 'Marple');
+    await api.close();
+  },
+);
 
 t.test('an error that ends the worker is reported with its place, not with its message', async (t) => {
   const dying = `setTimeout(() => { throw Object.assign(new TypeError('Miss Marple'), { code: 'ERR_CANARY' }); }, 1);

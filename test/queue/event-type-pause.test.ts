@@ -1,11 +1,11 @@
 /** Pauses by event type: what waits, what goes on, and that the order within an entity holds. */
 import t from 'tap';
 import { oldestPendingAgeSeconds, queueStats } from '../../src/queue/inspect.ts';
-import { pauseEventType, pauseState, resumeEventType } from '../../src/queue/pause.ts';
+import { pauseEventType, pauseState, resumeEventType, settlePauses } from '../../src/queue/pause.ts';
 import { countPending, processPending } from '../../src/queue/process-pending.ts';
 import { promote } from '../../src/queue/promote.ts';
 import { Random } from '../faults/random.ts';
-import { testDatabase } from '../helper.ts';
+import { testDatabase, waitFor } from '../helper.ts';
 import { disagreements } from './agreement.ts';
 import { ALL_OF_EACH, arrive, Claimer } from './engine.ts';
 
@@ -141,4 +141,87 @@ t.test('whatever arrives, is claimed and ends while types are paused and resumed
     events = claimed as never[];
   }
   t.match(await queueStats(db), { completed: arrivals, pending: 0 });
+});
+
+/** Three thousand events of a type, which is three batches and the look that finds no more. */
+async function backlog(): Promise<void> {
+  await arrive(
+    pool,
+    Array.from({ length: 3000 }, (_, n) => `e${n % 1500}`),
+  );
+}
+
+const batch = async () => (await pool.query('select tds_settle_pauses() as settled')).rows[0].settled as boolean;
+
+t.test('a large backlog is held in batches, between which events arrive and nothing is claimed', async (t) => {
+  await backlog();
+  await pause('invoice.*');
+  const { rows } = await pool.query('select count(*) filter (where held)::int as held from tds_queue_waiting');
+  t.equal(rows[0].held, 1000, 'the pause itself holds the first ones only');
+  t.match(await queueStats(db), { pending: 3000 }, 'all still count as pending');
+  const [other = ''] = await arrive(pool, ['new'], bill);
+  await arrive(pool, ['e1']);
+  t.same(await new Claimer(pool).claim(ALL_OF_EACH), [], 'what is not held yet must not run');
+  t.equal(await batch(), false);
+  await arrive(pool, ['e2'], deleted);
+  t.same(await new Claimer(pool).claim(ALL_OF_EACH), []);
+  await settlePauses(pool);
+  t.same(await disagreements(pool), []);
+  t.match(await new Claimer(pool).claim(ALL_OF_EACH), [{ id: other }], 'and everything else goes on');
+
+  await resume('invoice.*');
+  const early = await new Claimer(pool).claim(ALL_OF_EACH);
+  t.ok(early.length > 0, 'what was let go is claimed before the rest is');
+  await settlePauses(pool);
+  t.same(await disagreements(pool), []);
+});
+
+t.test('intake waits for no batch', async (t) => {
+  await backlog();
+  await pause('invoice.*');
+  const client = await pool.connect();
+  await client.query('begin; select tds_settle_pauses()');
+  // The batch is not committed: a lock on the queue would hold this up for ever.
+  await arrive(pool, ['x'], bill);
+  await client.query('commit');
+  client.release();
+  await settlePauses(pool);
+  t.same(await disagreements(pool), []);
+});
+
+t.test('what a killed process leaves half-way is gone on with, in order within each entity', async (t) => {
+  await backlog();
+  await pause('invoice.*');
+  const victim = await pool.connect();
+  victim.on('error', () => {});
+  const { rows } = await victim.query('select pg_backend_pid() as pid');
+  await victim.query('begin; select tds_settle_pauses()');
+  await pool.query('select pg_terminate_backend($1)', [rows[0].pid]);
+  victim.release(true);
+  await Promise.all([settlePauses(pool), settlePauses(pool), arrive(pool, ['e3'])]);
+  await settlePauses(pool);
+  t.same(await disagreements(pool), []);
+  t.same(await new Claimer(pool).claim(ALL_OF_EACH), []);
+
+  await resume('invoice.*');
+  const claimer = new Claimer(pool);
+  const seen = new Map<string, bigint>();
+  const take = async () => {
+    const events = await claimer.claim({ ...ALL_OF_EACH, limit: 1000 });
+    for (const { entityId, arrival } of events) {
+      if ((seen.get(`${entityId}`) ?? -1n) >= BigInt(arrival)) t.fail('an entity was overtaken');
+      seen.set(`${entityId}`, BigInt(arrival));
+    }
+    if (events.length > 0) await claimer.end(events);
+  };
+  for (let n = 0; n < 3; n += 1) {
+    await take();
+    await batch();
+  }
+  await settlePauses(pool);
+  await waitFor('all of them', async () => {
+    await take();
+    return (await queueStats(db)).completed === 3001;
+  });
+  t.same(await disagreements(pool), []);
 });

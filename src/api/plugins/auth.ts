@@ -77,7 +77,10 @@ async function identify(request: FastifyRequest, { deps: { config }, callers, gu
   if (cookie !== '') refuseForgery(request);
   const known = token !== '' ? await callers.byToken(token) : cookie !== '' && (await callers.bySession(cookie));
   if (known) return known;
-  if (token !== '' && !mayBeLocal(request, config)) guesses.count(address);
+  if (token !== '' && !mayBeLocal(request, config)) {
+    guesses.count(address);
+    await guesses.slowDown(address);
+  }
   if (config.operators.length > 0) throw token + cookie === '' ? missingToken(request, config) : unauthorized();
   refuseForeignCaller(request, config.host, 'OPERATOR_TOKENS');
   return null;

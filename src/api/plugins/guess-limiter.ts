@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyRequest } from 'fastify';
 import { isLoopback } from '../../loopback.ts';
 import { Problem } from '../problem.ts';
@@ -6,6 +7,13 @@ import { Problem } from '../problem.ts';
 /** Ten wrong tokens, then one each six seconds: a person who mistypes is not held up, a guesser has 14,400 a day. */
 const BURST = 10;
 const SECONDS_PER_GUESS = 6;
+/** The first wrong tokens are answered at once; each further one twice as late as the one before, up to two seconds. */
+const ANSWERED_AT_ONCE = 3;
+const FIRST_DELAY_MS = 125;
+const LONGEST_DELAY_MS = 2000;
+/** Answers that wait at one time, of everybody: a thousand guessers must not fill the memory. Beyond it none waits. */
+const MAX_WAITING = 200;
+
 /** More addresses than this cannot be told apart any more; the oldest are forgotten, so that memory stays bounded. */
 const MAX_ADDRESSES = 10_000;
 
@@ -19,10 +27,16 @@ type Debt = { guesses: number; at: number };
 export class GuessLimiter {
   readonly #debts = new Map<string, Debt>();
   readonly #now: () => number;
+  readonly #sleep: (ms: number) => Promise<unknown>;
+  #waiting = 0;
 
-  /** @param now milliseconds of a clock that never goes back; for tests */
-  constructor(now: () => number = () => performance.now()) {
+  /**
+   * @param now milliseconds of a clock that never goes back; for tests, as is
+   * @param sleep how an answer waits
+   */
+  constructor(now: () => number = () => performance.now(), sleep: (ms: number) => Promise<unknown> = unhurried) {
     this.#now = now;
+    this.#sleep = sleep;
   }
 
   /** Notes a wrong token of this address. */
@@ -44,11 +58,29 @@ export class GuessLimiter {
     throw new Problem(429, 'too_many_wrong_tokens', detail, { 'retry-after': String(seconds) });
   }
 
+  /**
+   * Waits before a wrong token is answered, the longer the more of them came from this address. Holds nothing but a
+   * timer: call it when no connection of a pool is in hand.
+   */
+  async slowDown(ip: string): Promise<void> {
+    const further = Math.ceil(this.#debtOf(networkOf(ip))) - ANSWERED_AT_ONCE;
+    if (further <= 0 || this.#waiting >= MAX_WAITING) return;
+    this.#waiting += 1;
+    await this.#sleep(Math.min(FIRST_DELAY_MS * 2 ** (further - 1), LONGEST_DELAY_MS)).finally(() => {
+      this.#waiting -= 1;
+    });
+  }
+
   #debtOf(key: string): number {
     const debt = this.#debts.get(key);
     if (!debt) return 0;
     return Math.max(0, debt.guesses - (this.#now() - debt.at) / 1000 / SECONDS_PER_GUESS);
   }
+}
+
+/** A process that ends does not wait for it. */
+function unhurried(ms: number): Promise<void> {
+  return sleep(ms, undefined, { ref: false });
 }
 
 /**

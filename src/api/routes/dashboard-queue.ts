@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { exclusively } from '../../db/transaction.ts';
 import { act } from '../../monitor/audit.ts';
-import { pause, pauseEventType, pauseState, resume, resumeEventType } from '../../queue/pause.ts';
+import { pause, pauseEventType, pauseState, resume, resumeEventType, settlePauses } from '../../queue/pause.ts';
 import { countPurgeable, type PurgeResult, purge } from '../../queue/purge.ts';
 import { rebuild } from '../../queue/rebuild.ts';
 import { countStuck, releaseStuck } from '../../queue/release-stuck.ts';
@@ -23,7 +23,10 @@ export function queueRoutes(api: Api, deps: Deps): void {
 
 const tags = ['interventions'];
 
-function pauseRoutes(api: Api, { db }: Deps): void {
+/** Whoever asks is answered before; workers go on. */
+const SETTLE_MS = 20_000;
+
+function pauseRoutes(api: Api, { db, pool }: Deps): void {
   const body = Type.Object({ reason: Reason, event_type: Type.Optional(EventTypePattern) }, NOTHING_ELSE);
   const summary = 'Stop all claiming, or that of an event type; what is in hand finishes';
   const pausing = { tags, summary, body, response: { 200: Pause } };
@@ -40,6 +43,7 @@ function pauseRoutes(api: Api, { db }: Deps): void {
           : pauseEventType(trx, type, actor.name, reason)),
       }),
     });
+    await settlePauses(pool, AbortSignal.timeout(SETTLE_MS));
     return pauseState(db);
   });
 
@@ -58,6 +62,7 @@ function pauseRoutes(api: Api, { db }: Deps): void {
       ...{ action: resumeConfig.action, target: type ?? null, detail, stands: ['resumed', 'already'] },
       run: async (trx) => ({ outcome: await (type === undefined ? resume(trx) : resumeEventType(trx, type)) }),
     });
+    await settlePauses(pool, AbortSignal.timeout(SETTLE_MS));
     return pauseState(db);
   });
 

@@ -53,8 +53,45 @@ const workersList: Command = {
   reads: true,
   run: async ({ api }) => ({
     data: await (await api()).get('/dashboard/workers'),
-    columns: ['worker_id', 'state', 'host', 'pid', 'version', 'in_flight', 'concurrency', 'heartbeat_at', 'started_at'],
+    columns: [
+      'worker_id',
+      'state',
+      'host',
+      'pid',
+      'version',
+      'in_flight',
+      'concurrency',
+      'heartbeat_at',
+      'started_at',
+      'drained_by',
+    ],
   }),
+};
+
+const workersDrain: Command = {
+  name: 'workers drain',
+  summary: 'Let a worker, or all that run now, finish what they hold and claim nothing more; --resume takes it back',
+  args: [['[worker]', 'id of one worker; without it, all']],
+  examples: [
+    'tds workers drain --yes --reason "new release"',
+    'tds workers drain 0193a5e2-7b1c-7000-8000-3f6d2c9b1a04 --yes',
+    'tds workers drain --resume --yes',
+  ],
+  options: [
+    ['--resume', 'let them claim again'],
+    ['--reason <text>', 'why, for the audit log'],
+  ],
+  confirms: true,
+  async run(context, [worker]) {
+    const { resume, reason } = context.options;
+    const whom = worker === undefined ? 'all workers that run now' : `worker ${worker}`;
+    const question = resume ? `Let ${whom} claim again?` : `Let ${whom} claim nothing more?`;
+    if (!(await context.confirm(question))) return { data: null, rows: [], exitCode: 1 };
+    const path = `/dashboard/workers/${resume ? 'resume' : 'drain'}`;
+    const data = (await (await context.api()).post(path, {}, { worker_id: worker, reason })) as { workers: number };
+    context.say(resume ? 'They claim again.' : 'tds workers list shows what they still have in hand.');
+    return { data };
+  },
 };
 
 type Entry = { created_at: string };
@@ -201,6 +238,7 @@ export const operatorCommands = [
     alertsAck,
     alertsTest,
     workersList,
+    workersDrain,
     auditList,
     auditVerify,
     workflowList,

@@ -104,6 +104,8 @@ export type QueueState = {
   paused_at: OptionalTimestamp;
   paused_by: Optional<string>;
   reason: Optional<string>;
+  settling_entity: Optional<string>;
+  settling_arrival: Optional<string>;
 };
 
 export type EventTypePauses = {
@@ -111,6 +113,7 @@ export type EventTypePauses = {
   paused_at: GeneratedTimestamp;
   paused_by: string;
   reason: string;
+  settled: Generated<boolean>;
 };
 
 export type Workers = {
@@ -126,6 +129,8 @@ export type Workers = {
   concurrency: number;
   in_flight: Generated<number>;
   draining: Generated<boolean>;
+  drained_at: OptionalTimestamp;
+  drained_by: Optional<string>;
 };
 
 export type SyncLogs = {

@@ -1,5 +1,6 @@
 import type { Database } from '../../db/database.ts';
 import { classify, isDatabaseAway } from '../../errors.ts';
+import { audit } from './audit.ts';
 import { database } from './database.ts';
 import type { DoctorConfig, Examination, Finding } from './finding.ts';
 import { processing } from './processing.ts';
@@ -15,7 +16,7 @@ export type Diagnosis = {
   findings: Finding[];
 };
 
-const EXAMINATIONS = [...processing, ...zoho, ...database, ...server, secrets];
+const EXAMINATIONS = [...processing, ...zoho, ...database, ...server, secrets, ...audit];
 const GRAVITY = ['critical', 'warning', 'info'];
 
 /** Runs the troubleshooting parts of the runbooks. Throws only when the database is away. */

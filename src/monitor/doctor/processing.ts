@@ -35,7 +35,8 @@ const pause: Examination = async (db) => {
 
 const workers: Examination = async (db) => {
   const all = await listWorkers(db, 200);
-  const alive = all.filter(({ state }) => state === 'alive' || state === 'draining');
+  const alive = all.filter(({ state }) => state !== 'lost' && state !== 'ended');
+  const drained = alive.filter(({ state }) => state === 'drained');
   const old = alive.filter(({ version }) => version !== VERSION);
   const findings: Finding[] = [];
   if (alive.length === 0)
@@ -50,6 +51,16 @@ const workers: Examination = async (db) => {
         : 'none in the last day',
       next: 'systemctl restart tds-core-worker; journalctl -u tds-core-worker -p err -n 50',
     });
+  if (drained.length > 0) {
+    const every = drained.length === alive.length;
+    findings.push({
+      ...{ code: 'drained', severity: every ? 'critical' : 'warning' },
+      title: every ? 'Every worker is drained: nothing is processed' : `${drained.length} workers are drained`,
+      cause: `${[...new Set(drained.map(({ drained_by: by }) => by ?? 'somebody'))].join(', ')} drained them`,
+      evidence: drained.map(({ host, pid, drained_at: at }) => `${host} ${pid} since ${at?.toISOString()}`).join('; '),
+      next: 'tds workers drain --resume',
+    });
+  }
   if (old.length > 0)
     findings.push({
       ...{ code: 'old_worker', severity: 'warning', title: 'A worker is of another release' },

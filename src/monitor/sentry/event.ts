@@ -56,8 +56,8 @@ export function groupEvent(group: Group): SentryEvent {
   };
 }
 
-/** An error that ends the process. Its message stays in the log of this machine: it may say anything. */
-export function fatalEvent(service: string, error: unknown): SentryEvent {
+/** An error of a process; a fatal one ends it. Its message stays in the log of this machine: it may say anything. */
+export function errorEvent(service: string, error: unknown, level: SentryEvent['level']): SentryEvent {
   const { causes, stack = null } = classify(error).detail;
   const [first] = causes;
   const [type, code] = [plain(first?.name) ?? 'Error', plain(first?.code)];
@@ -65,7 +65,7 @@ export function fatalEvent(service: string, error: unknown): SentryEvent {
   return {
     event_id: randomUUID().replaceAll('-', ''),
     timestamp: new Date().toISOString(),
-    level: 'fatal',
+    level,
     logger: service,
     fingerprint: [service, type, code ?? '', frames.at(-1)?.function ?? '', frames.at(-1)?.filename ?? ''],
     tags: { service },

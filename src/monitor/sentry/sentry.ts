@@ -4,15 +4,19 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../config.ts';
-import { beforeFatalExit } from '../../log.ts';
+import { beforeFatalExit, type Logger } from '../../log.ts';
 import { VERSION } from '../../version.ts';
 import { post } from '../notify/post.ts';
-import { envelopeOf, fatalEvent, type SentryEvent } from './event.ts';
+import { envelopeOf, errorEvent, type SentryEvent } from './event.ts';
 
 export type SentryConfig = { dsn: string; environment: Config['nodeEnv'] };
 
 /** A process that dies waits no longer for Sentry. */
 const LAST_WORD_MS = 1000;
+/** An error that comes with every request is one piece of news. */
+const SILENCE_MS = 3_600_000;
+/** Kinds of errors that are remembered. */
+const MOST_KINDS = 100;
 
 /** Sends one report; throws when it was not taken. */
 export async function sendToSentry({ dsn, environment }: SentryConfig, event: SentryEvent): Promise<void> {
@@ -32,5 +36,23 @@ export async function sendToSentry({ dsn, environment }: SentryConfig, event: Se
 
 /** Reports an error that ends this process, before it ends. */
 export function reportFatalErrors(config: SentryConfig, service: string): void {
-  beforeFatalExit((error) => Promise.race([sendToSentry(config, fatalEvent(service, error)), sleep(LAST_WORD_MS)]));
+  beforeFatalExit((error) =>
+    Promise.race([sendToSentry(config, errorEvent(service, error, 'fatal')), sleep(LAST_WORD_MS)]),
+  );
+}
+
+/** Reports errors that this process survives, in the background: each kind once an hour. */
+export function errorReporter(config: SentryConfig, service: string, log: Logger): (error: unknown) => void {
+  const reported = new Map<string, number>();
+  return (error) => {
+    const event = errorEvent(service, error, 'error');
+    const kind = event.fingerprint.join(' ');
+    if (Date.now() - (reported.get(kind) ?? -Infinity) < SILENCE_MS) return;
+    if (reported.size >= MOST_KINDS) reported.clear();
+    reported.set(kind, Date.now());
+    sendToSentry(config, event).catch(({ message }: Error) => {
+      reported.delete(kind);
+      log.warn({ component: 'sentry', reason: message }, 'Sentry did not take a report');
+    });
+  };
 }

@@ -7,10 +7,17 @@ import type { SentryConfig } from './sentry.ts';
 
 type Settings = Pick<Config, 'sentryDsn' | 'nodeEnv'>;
 
-/** Reports errors that end this process. */
-export async function startReporting(settings: Settings, service: string): Promise<void> {
+/** Reports errors that end this process, and answers with what reports those that do not. */
+export async function startReporting(
+  settings: Settings,
+  service: string,
+  log: Logger,
+): Promise<((error: unknown) => void) | undefined> {
   const config = configOf(settings);
-  if (config) (await import('./sentry.ts')).reportFatalErrors(config, service);
+  if (!config) return undefined;
+  const { reportFatalErrors, errorReporter } = await import('./sentry.ts');
+  reportFatalErrors(config, service);
+  return errorReporter(config, service, log);
 }
 
 /** Reports causes of failures that are new or have returned. */

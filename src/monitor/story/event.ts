@@ -84,6 +84,7 @@ type Row = Omit<EventStory, Derived> & {
   before_worker: string | null;
   quota_until: Date | null;
   workers_alive: number;
+  workers_claiming: number;
 };
 
 /** The story of one event: delivery, attempts, deeds, and what it waits for; undefined when there is none of this id. */
@@ -132,7 +133,7 @@ function waitFacts(row: Row, into: string | null): WaitFacts {
       before_id && before_status
         ? { id: before_id, status: before_status, heldBy: row.before_worker, pausedType: row.before_paused }
         : null,
-    ...{ quotaUntil: row.quota_until, workersAlive: row.workers_alive },
+    ...{ quotaUntil: row.quota_until, workersAlive: row.workers_alive, workersClaiming: row.workers_claiming },
   };
 }
 
@@ -165,7 +166,8 @@ const statement = (id: string) => sql<Row>`
     (select h.event_type from tds_sync_queue e cross join lateral (${pauseOf('e')}) h where e.id = b.id) as before_paused,
     b.id as before_id, b.status as before_status, b.worker_id as before_worker,
     z.paused_until as quota_until,
-    (select count(*)::int from tds_workers where ${ALIVE}) as workers_alive
+    (select count(*)::int from tds_workers where ${ALIVE}) as workers_alive,
+    (select count(*)::int from tds_workers where ${ALIVE} and drained_at is null) as workers_claiming
   from tds_known_events q
   cross join tds_queue_state s
   left join tds_inbox_events i on i.event_id = q.id

@@ -21,6 +21,8 @@ export type WaitFacts = {
   /** Until when the Zoho quota of its organization is used up. */
   quotaUntil: Date | null;
   workersAlive: number;
+  /** Those of them that no operator has drained. */
+  workersClaiming: number;
 };
 
 export type WaitReason =
@@ -35,6 +37,7 @@ export type WaitReason =
   | 'retry'
   | 'given_back'
   | 'no_worker'
+  | 'drained'
   | 'suspect'
   | 'free_slot';
 
@@ -82,7 +85,7 @@ function inHand({ heldBy }: WaitFacts): string {
 }
 
 function inTheQueue(facts: WaitFacts): WaitsFor {
-  const { paused, held, before, runAt, now, suspect, workersAlive } = facts;
+  const { paused, held, before, runAt, now, suspect, workersAlive, workersClaiming } = facts;
   const nothing = { until: null, event_id: null };
   if (paused) return { reason: 'paused', sentence: pausedBy(paused), ...nothing };
   if (held) return { reason: 'paused', sentence: typePausedBy(held), ...nothing };
@@ -90,6 +93,12 @@ function inTheQueue(facts: WaitFacts): WaitsFor {
   if (runAt > now) return later(facts);
   if (workersAlive === 0)
     return { reason: 'no_worker', sentence: 'No worker is alive: start tds-core-worker.', ...nothing };
+  if (workersClaiming === 0)
+    return {
+      reason: 'drained',
+      sentence: 'Every worker was drained by an operator: tds workers drain --resume lets them claim again.',
+      ...nothing,
+    };
   if (suspect) {
     const sentence = 'Its worker died while it had this event in hand: it waits to run alone, in a process of its own.';
     return { reason: 'suspect', sentence, ...nothing };
