@@ -14,12 +14,12 @@ export async function act(click, path, done, body) {
   return actOn(click, click.currentTarget, path, done, body);
 }
 
-/** The same for a click that has passed since, on `clicked`. */
+/** The same for a click that has passed since, on `clicked`; null after a dialog, which has taken the pointer elsewhere. */
 export async function actOn(click, clicked, path, done, body) {
   if (underWay.has(path) || clicked.getAttribute('aria-disabled') === 'true') return false;
   underWay.add(path);
   // With no other row there is nothing that could slide below the pointer.
-  if (otherButton(clicked)) hold(click);
+  if (click && otherButton(clicked)) hold(click);
   // Not `disabled`, which would take the focus away.
   clicked.setAttribute('aria-disabled', 'true');
   const isDone = await attempt(path, done, body);

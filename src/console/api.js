@@ -77,7 +77,7 @@ function problemIn(text) {
 }
 
 /** Numbers that a double cannot hold (ids, money) stay as they were written, where the browser can do that. */
-function parseExactly(text) {
+export function parseExactly(text) {
   return JSON.parse(text, (_key, value, context) => {
     if (typeof value !== 'number' || !JSON.rawJSON || String(value) === context?.source) return value;
     return JSON.rawJSON(context.source);

@@ -3,6 +3,7 @@ import { SignInNeeded } from './api.js';
 import { ask, askAnew, events, letters } from './ask.js';
 import { askForNote, renderAlerts, renderCounts, renderFigures, renderVerdict } from './board.js';
 import { isRunning, retryGroup } from './bulk.js';
+import { discardLetter, editLetter } from './correct.js';
 import { $, ageTimes } from './dom.js';
 import { renderEvents } from './events.js';
 import { confirmRetry, renderGroups } from './groups.js';
@@ -64,7 +65,11 @@ function draw() {
   renderAlerts(metrics, me, acknowledge);
   renderActivity(activity);
   renderGroups(groups, total, me, isRunning(), retryThese);
-  renderDeadLetters({ letters: latest.letters.rows, more: latest.letters.more, total, text }, me, retry);
+  renderDeadLetters({ letters: latest.letters.rows, more: latest.letters.more, total, text }, me, {
+    retry,
+    edit,
+    discard,
+  });
   renderEvents({ events: latest.events.rows, more: latest.events.more, status, text }, me, retryEvent);
   ageTimes();
 }
@@ -113,6 +118,14 @@ async function acknowledge(alert, click) {
 
 async function retry(letter, click) {
   if (await act(click, `dead-letter/${letter.id}/retry`, `${letter.event_type}: back in the queue.`)) refreshAnew();
+}
+
+async function edit(letter) {
+  if (await editLetter(letter)) refreshAnew();
+}
+
+async function discard(letter, click) {
+  if (await discardLetter(letter, click)) refreshAnew();
 }
 
 /** An event and its dead letter have the same id. */

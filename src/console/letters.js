@@ -1,13 +1,18 @@
 import { copyable } from './copy.js';
+import { KEEPS_DIGITS } from './correct.js';
 import { $, button, element, show, tag, time } from './dom.js';
 import { number, plural } from './format.js';
 
 /** Draws the dead letters, one by one. */
 
+const ROUNDS = { disabled: true, title: 'This browser would round long ids. Edit with: tds dlq edit' };
 const NONE = 'None. Events that fail three times would be listed here.';
 
-/** `shown` is { letters, total, more, text, mayNot }: what is loaded of how many, and what they are filtered by. */
-export function renderDeadLetters(shown, me, retry) {
+/**
+ * `shown` is { letters, total, more, text, mayNot }: what is loaded of how many, and what they are filtered by; `deeds`
+ * are { retry, edit, discard }, called with a letter and the click.
+ */
+export function renderDeadLetters(shown, me, deeds) {
   const { letters, total, text } = shown;
   const matching = letters.filter((letter) => matches(letter, text));
   $('dead-letters-title').textContent = total > 0 ? `Dead letters (${number(total)})` : 'Dead letters';
@@ -15,7 +20,7 @@ export function renderDeadLetters(shown, me, retry) {
   $('more-letters').textContent = text ? `Search the other ${number(total - letters.length)}` : 'Show more';
   $('letters-shown').textContent = summary(shown, matching.length);
   show($('dead-letters'), { matching, total, mayNot: me.mayNot }, () => [
-    ...matching.map((letter) => item(letter, me, retry)),
+    ...matching.map((letter) => item(letter, me, deeds)),
     ...(total === 0 ? [element('li', { className: 'empty' }, NONE)] : []),
   ]);
 }
@@ -32,12 +37,21 @@ function summary({ letters, total, more, text }, matching) {
   return more ? `The latest ${number(letters.length)} of ${number(total)}.` : '';
 }
 
-function item(letter, me, retry) {
-  const word = letter.kind === 'quarantined' ? 'Parse again' : 'Retry';
+function item(letter, me, { retry, edit, discard }) {
+  const isUnread = letter.kind === 'quarantined';
   const name = `${letter.event_type} ${letter.entity_id ?? ''}`.trim();
-  const extra = { 'aria-label': `${word} ${name}`, ...me.barred };
-  const act = (click) => retry(letter, click);
-  return element('li', { className: 'item' }, body(letter), button(word, `retry-${letter.id}`, act, extra));
+  const deed = (word, key, work, extra = {}) =>
+    button(word, `${key}-${letter.id}`, (click) => work(letter, click), {
+      ...{ 'aria-label': `${word} ${name}`, ...extra, ...me.barred },
+    });
+  const buttons = element(
+    'div',
+    { className: 'deeds' },
+    deed(isUnread ? 'Parse again' : 'Retry', 'retry', retry),
+    !isUnread && deed('Edit', 'edit', edit, KEEPS_DIGITS ? {} : ROUNDS),
+    deed('Discard', 'discard', discard),
+  );
+  return element('li', { className: 'item' }, body(letter), buttons);
 }
 
 function body(letter) {
