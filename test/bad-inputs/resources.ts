@@ -43,7 +43,7 @@ export const resources: Checks = {
     t.ok(performance.now() - begun < 2000, `after ${Math.round(performance.now() - begun)} ms`);
     await Promise.all(clients.map((client) => client.end()));
     const again = async () => (await post(target, { body: invoice('"total":2') })).status === 202;
-    await waitFor('it to recover', again, 5000);
+    await waitFor('it to recover', again);
   },
   async R03(t, at) {
     const postgres = await OwnPostgres.start(t);

@@ -147,7 +147,9 @@ t.test('a retried row keeps its place until the pointer moves', async (t) => {
   // The tile is drawn all the same: by now the list would have been redrawn as well.
   await page.getByRole('button', { name: /Dead letter.*3/ }).waitFor();
   t.same(await button.boundingBox(), before);
-  await page.mouse.click(Number(before?.x) + 20, Number(before?.y) + 10);
+  // Where the pointer is: moving it would let the list be redrawn before the click.
+  await page.mouse.down();
+  await page.mouse.up();
   t.equal(await countPending(db), 1, 'nothing else slid below the pointer');
   await page.mouse.move(300, 300);
   await button.waitFor({ state: 'detached' });
