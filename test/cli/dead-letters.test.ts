@@ -20,7 +20,7 @@ t.test('many dead letters are planned, asked for, and retried with a reason', as
   };
   t.match(await tds(['dlq', 'retry', '--all'], HTTP, { ...terminal, ask }), { code: 1 });
   t.match(asked, /^Retry 2 dead letters from 2/);
-  t.match(await tds(['dlq', 'runs', '-o', 'json']), { out: /^\[\n/ });
+  t.match(await tds(['dlq', 'runs', '-o', 'json']), { out: '[]\n' });
   const started = await tds(['dlq', 'retry', '--tag', 'TimeoutError', '--yes', '--reason', 'fixed', '-o', 'json']);
   t.match(JSON.parse(started.out), {
     status: 'running',
