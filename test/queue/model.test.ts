@@ -5,6 +5,7 @@
  */
 import fc from 'fast-check';
 import t from 'tap';
+import { isLockTimeout } from '../../src/errors.ts';
 import { retryDeadLetter } from '../../src/queue/dead-letter.ts';
 import type { ClaimedEvent } from '../../src/queue/event.ts';
 import { LowWater } from '../../src/queue/low-water.ts';
@@ -151,7 +152,7 @@ function races(slow: string[], quick: string[], request: ClaimRequest): Step {
     const first = await arrive(writer, slow);
     const second = arrive(pool, quick);
     await Promise.race([second, waitFor('the second writer to wait for the first', someoneWaits)]);
-    const got = await Promise.all(workers.map(({ claimer }) => freshly(claimer).claim(request)));
+    const got = await Promise.all(workers.map(({ claimer }) => freshly(claimer).claim(request).catch(nothingIfBusy)));
     await writer.query('commit');
     writer.release();
     await learn(model, [...first, ...(await second)]);
@@ -166,6 +167,12 @@ function races(slow: string[], quick: string[], request: ClaimRequest): Step {
     );
     same(overtaken, [], 'events that were overtaken');
   };
+}
+
+/** On a busy machine a claim may wait for another's commit for longer than claims do: it takes nothing, and comes again. */
+function nothingIfBusy(error: unknown): [] {
+  if (isLockTimeout(error)) return [];
+  throw error;
 }
 
 async function someoneWaits(): Promise<boolean> {
