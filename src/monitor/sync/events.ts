@@ -39,11 +39,11 @@ export type EventsAsked = { limit: number; status?: SyncStatus | undefined; type
 /** Runs of pulls as sync events, in a FROM clause. A run that was terminated has not succeeded, so it has failed. */
 export const RUNS = sql`(
   select id, organization_id, name, created_at as started_at, progress, result, status as run_status, updated_at,
-    case when name ~ '^SyncAll' then 'full' when name ~ '^SyncChanged' then 'incremental' else 'reconcile' end as sync_type,
+    case when name like 'SyncAll%' then 'full' when name like 'SyncChanged%' then 'incremental' else 'reconcile' end as sync_type,
     case status when 'completed' then 'success' when 'running' then 'started' when 'paused' then 'started'
       else 'failed' end as status,
     case when status not in ('running', 'paused') then updated_at end as completed_at
-  from tds_workflows where name ~ '^(SyncAll|SyncChanged|Reconcile)')`;
+  from tds_workflows where name like 'SyncAll%' or name like 'SyncChanged%' or name like 'Reconcile%')`;
 /** True for a row of RUNS that has ended at this time or later, in words that the index of ended runs answers. */
 export function endedSince(time: RawBuilder<unknown>): RawBuilder<boolean> {
   return sql`run_status in ('completed', 'failed', 'terminated') and updated_at >= ${time}`;

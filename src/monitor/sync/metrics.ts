@@ -44,7 +44,7 @@ export async function readPeriods(db: Database, period: Period, limit: number, s
     runs as (
       select date_trunc(${period}, completed_at, 'UTC') as time, count(*) filter (where status = 'success') as successful,
         count(*) filter (where status = 'failed') as failed, count(*) as runs,
-        sum(extract(epoch from completed_at - started_at) * 1000) as ms
+        sum(extract(epoch from completed_at - started_at)::float8 * 1000) as ms
       from ${RUNS} r where ${endedSince(since)} and ${module}::text is null
         and (${organizationId}::text is null or organization_id = ${organizationId}) group by 1)
     select time, ${sum('e.completed', 'r.successful')} as successful_syncs, ${sum('e.failed', 'r.failed')} as failed_syncs,
