@@ -29,8 +29,9 @@ export type ClaimOptions = {
  * else have one of them until its events have ended. The second runs in a fresh snapshot, taken while they are ours,
  * and so sees every event of theirs as it is: what another worker did with them is committed by then.
  *
- * Locks: the worker's own in share mode, by which `drainWorkers` waits for claims; then rows of `tds_queue_waiting` (skipping locked ones), then rows of `tds_queue_claims` in order of entity key,
- * then rows of `tds_sync_queue`; for each at most 200 ms, then again around the rows that somebody holds.
+ * Locks: the worker's own in share mode, by which `drainWorkers` waits for claims; then rows of `tds_queue_waiting`
+ * (skipping locked ones), then rows of `tds_queue_claims` in order of entity key, then rows of `tds_sync_queue`; for each
+ * at most 200 ms, then again around the rows that somebody holds.
  * The commit does not wait for the disk: a claim that a crash of PostgreSQL undoes was never made.
  */
 export async function claim(pool: Pool, low: LowWater, options: ClaimOptions): Promise<ClaimedEvent[]> {

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
 import { inTransaction } from '../../src/db/transaction.ts';
+import { isLockTimeout } from '../../src/errors.ts';
 import { newEventId } from '../../src/inbox/uuid.ts';
 import type { RetryPolicy } from '../../src/queue/backoff.ts';
 import { type ClaimOptions, claim } from '../../src/queue/claim.ts';
@@ -93,4 +94,18 @@ function inboxRow(entityId: string, over: Partial<Enqueued>): Enqueued {
     request: null,
     ...over,
   };
+}
+
+/** On a busy machine a claim may wait for another's commit for longer than claims do: it takes nothing, and comes again. */
+export function nothingIfBusy(error: unknown): [] {
+  if (isLockTimeout(error)) return [];
+  throw error;
+}
+
+/** Whether somebody waits for an advisory lock. */
+export async function someoneWaits(pool: Pool): Promise<boolean> {
+  const { rows } = await pool.query(
+    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'advisory'`,
+  );
+  return rows.length > 0;
 }

@@ -5,7 +5,6 @@
  */
 import fc from 'fast-check';
 import t from 'tap';
-import { isLockTimeout } from '../../src/errors.ts';
 import { retryDeadLetter } from '../../src/queue/dead-letter.ts';
 import type { ClaimedEvent } from '../../src/queue/event.ts';
 import { LowWater } from '../../src/queue/low-water.ts';
@@ -15,7 +14,7 @@ import { rescue } from '../../src/queue/rescue.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { testDatabase, waitFor } from '../helper.ts';
 import { compare, same } from './compare.ts';
-import { arrive, Claimer, POLICY, registerWorker } from './engine.ts';
+import { arrive, Claimer, nothingIfBusy, POLICY, registerWorker, someoneWaits } from './engine.ts';
 import { asyncReporter } from './model-report.ts';
 import { byArrival, type ClaimRequest, type ModelEvent, ReferenceQueue, waits } from './reference-model.ts';
 
@@ -151,7 +150,7 @@ function races(slow: string[], quick: string[], request: ClaimRequest): Step {
     await writer.query('begin');
     const first = await arrive(writer, slow);
     const second = arrive(pool, quick);
-    await Promise.race([second, waitFor('the second writer to wait for the first', someoneWaits)]);
+    await Promise.race([second, waitFor('the second writer to wait for the first', () => someoneWaits(pool))]);
     const got = await Promise.all(workers.map(({ claimer }) => freshly(claimer).claim(request).catch(nothingIfBusy)));
     await writer.query('commit');
     writer.release();
@@ -167,19 +166,6 @@ function races(slow: string[], quick: string[], request: ClaimRequest): Step {
     );
     same(overtaken, [], 'events that were overtaken');
   };
-}
-
-/** On a busy machine a claim may wait for another's commit for longer than claims do: it takes nothing, and comes again. */
-function nothingIfBusy(error: unknown): [] {
-  if (isLockTimeout(error)) return [];
-  throw error;
-}
-
-async function someoneWaits(): Promise<boolean> {
-  const { rows } = await pool.query(
-    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'advisory'`,
-  );
-  return rows.length > 0;
 }
 
 function hold({ model, workers }: System, n: number, event: ClaimedEvent): void {
