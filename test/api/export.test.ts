@@ -135,3 +135,19 @@ t.test('a purge goes on beside an export, which holds no snapshot', async (t) =>
   }
   t.equal(seen.size, 1200, 'what was deleted meanwhile, or arrived, is left out');
 });
+
+t.test('no time limit of ten seconds, as other routes have it, cuts an export in the middle', async (t) => {
+  const limits: unknown[] = [];
+  const { setTimeout } = globalThis;
+  t.teardown(() => Object.assign(globalThis, { setTimeout }));
+  const noted = (work: () => void, ms: number) => {
+    limits.push(ms);
+    return setTimeout(work, ms);
+  };
+  Object.assign(globalThis, { setTimeout: Object.assign(noted, setTimeout) });
+  await api.inject('/dashboard/whoami');
+  t.same(limits, [10_000], 'the limit of other routes');
+  limits.length = 0;
+  t.equal((await get('what=events')).statusCode, 200);
+  t.equal(limits[0], 86_400_000);
+});

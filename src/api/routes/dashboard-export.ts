@@ -27,13 +27,17 @@ const Exported = {
   content: { 'text/csv': Text, 'application/json': Text, 'application/jsonl': Text },
 };
 
+/** The usual time limit of a route would cut a long stream in the middle. */
+const LONGEST_EXPORT_MS = 24 * 3_600_000;
+
 /** Events, logs and the audit log as a file; what tells of persons is redacted unless an admin asks for it. */
 export function exportRoutes(api: Api, { db }: Deps): void {
   const action = 'export';
   const summary = 'Export as CSV, JSON or JSON lines; personal data redacted';
   const schema = { tags: ['dashboard'], summary, querystring: Query, response: { 200: Exported } };
 
-  api.get('/dashboard/export', { config: { role: 'viewer', action }, schema }, async (request, reply) => {
+  const options = { config: { role: 'viewer', action } as const, schema, handlerTimeout: LONGEST_EXPORT_MS };
+  api.get('/dashboard/export', options, async (request, reply) => {
     const { what, format, since, before, unmask = false } = request.query;
     const refusal = refusalOf(request, what, unmask);
     const { name: operator } = callerOf(request);
