@@ -1,3 +1,4 @@
+import { askForText } from './dialog.js';
 import { $, button, element, show, tag, time } from './dom.js';
 import { duration, number, plural } from './format.js';
 
@@ -99,13 +100,5 @@ function acknowledgement({ acknowledged_by, acknowledgement_note: note }) {
 
 /** Asks for a note; resolves to the text, which may be empty, or to null. Esc is no. */
 export function askForNote({ title }) {
-  const dialog = $('acknowledge');
-  $('acknowledge-title').textContent = `Acknowledge ${title}?`;
-  $('acknowledge-note').value = '';
-  dialog.returnValue = '';
-  dialog.showModal();
-  return new Promise((resolve) => {
-    const answer = () => resolve(dialog.returnValue === 'yes' ? $('acknowledge-note').value.trim() : null);
-    dialog.addEventListener('close', answer, { once: true });
-  });
+  return askForText('acknowledge', `Acknowledge ${title}?`, 'acknowledge-note');
 }

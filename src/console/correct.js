@@ -1,5 +1,6 @@
 import { actOn } from './actions.js';
 import { parseExactly, post } from './api.js';
+import { askForText } from './dialog.js';
 import { $, element } from './dom.js';
 import { plural } from './format.js';
 import { say } from './message.js';
@@ -14,23 +15,10 @@ export async function discardLetter(letter, click) {
   // It belongs to the click only until we wait.
   const clicked = click.currentTarget;
   if (clicked.getAttribute('aria-disabled') === 'true') return false;
-  const reason = await askForReason(letter);
+  const reason = await askForText('discard', `Discard ${nameOf(letter)}?`, 'discard-reason');
   if (reason === null) return false;
   const done = `${letter.event_type}: discarded. For 30 days it can be restored.`;
   return actOn(null, clicked, `dead-letter/${letter.id}/discard`, done, { reason });
-}
-
-/** Resolves with null when nothing is to be done. */
-function askForReason(letter) {
-  const dialog = $('discard');
-  $('discard-title').textContent = `Discard ${nameOf(letter)}?`;
-  $('discard-reason').value = '';
-  dialog.returnValue = '';
-  dialog.showModal();
-  return new Promise((resolve) => {
-    const answer = () => resolve(dialog.returnValue === 'yes' ? $('discard-reason').value.trim() : null);
-    dialog.addEventListener('close', answer, { once: true });
-  });
 }
 
 let editing = null;
