@@ -71,17 +71,40 @@ export type RestoreResult =
  * of its entity, and the mark of an operator's quarantine. Of any number at once one succeeds. Give it a transaction.
  */
 export async function restore(trx: Kysely<Schema>, id: string): Promise<RestoreResult> {
+  const letter = await lockLetter(trx, id);
+  if (!letter) return { outcome: 'not_found' };
   const edit = await trx
     .selectFrom('tds_event_edits')
     .select('event_id')
     .where('original_id', '=', id)
     .executeTakeFirst();
   if (edit) return { outcome: 'edited', eventId: edit.event_id };
-  const { rows } = await sql<{ died: string; kind: 'failed' | 'quarantined'; quarantined_by: string | null }>`
-    with was as materialized (
-      select moved_to_dlq_at::text as died, kind, discarded_event ->> 'quarantined_by' as quarantined_by
-      from tds_dead_letter_queue where id = ${id} and discarded_at is not null),
-    back as (
+  if (!letter.discarded || !(await putBack(trx, id))) return { outcome: 'not_discarded' };
+  await sql`
+    update tds_dead_letter_queue set moved_to_dlq_at = ${letter.died}::timestamptz, kind = ${letter.kind},
+      quarantined_by = ${letter.quarantined_by}
+    where id = ${id}`.execute(trx);
+  return { outcome: 'restored' };
+}
+
+type Letter = { died: string; kind: string; discarded: boolean; quarantined_by: string | null };
+
+/**
+ * A dead letter, locked until the transaction ends. A discard, an edit and a restore each write its row, so what a later
+ * statement reads of them stays true until then.
+ */
+async function lockLetter(trx: Kysely<Schema>, id: string): Promise<Letter | undefined> {
+  const { rows } = await sql<Letter>`
+    select moved_to_dlq_at::text as died, kind, discarded_at is not null as discarded,
+      discarded_event ->> 'quarantined_by' as quarantined_by
+    from tds_dead_letter_queue where id = ${id} for update`.execute(trx);
+  return rows[0];
+}
+
+/** Puts the event of a discarded dead letter back into the queue; false when it is there. */
+async function putBack(trx: Kysely<Schema>, id: string): Promise<boolean> {
+  const { rows } = await sql`
+    with back as (
       insert into tds_sync_queue (id, arrival, entity_key, queued_at, run_at, priority, payload_bytes, versioned,
         organization_id, event_type, entity_id, attempt_count, status, started_at, error_tag, error_message)
       select id, arrival, entity_key, queued_at, run_at, priority, payload_bytes, versioned, organization_id, event_type,
@@ -91,14 +114,8 @@ export async function restore(trx: Kysely<Schema>, id: string): Promise<RestoreR
     -- It arrived once: what the insert counts is taken back.
     once as (
       insert into tds_processing_totals (bucket, arrived) select date_bin('10 seconds', queued_at, 'epoch'), -1 from back)
-    select was.* from was, back`.execute(trx);
-  const [was] = rows;
-  if (!was) return { outcome: (await isDeadLetter(trx, id)) ? 'not_discarded' : 'not_found' };
-  await sql`
-    update tds_dead_letter_queue set moved_to_dlq_at = ${was.died}::timestamptz, kind = ${was.kind},
-      quarantined_by = ${was.quarantined_by}
-    where id = ${id}`.execute(trx);
-  return { outcome: 'restored' };
+    select from back`.execute(trx);
+  return rows.length > 0;
 }
 
 /** Whether the event has a dead letter, open or not. */
