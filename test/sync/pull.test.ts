@@ -1,4 +1,5 @@
 import t from 'tap';
+import { type Failure, failureOf } from '../../src/workflows/failure.ts';
 import { testDatabase } from '../helper.ts';
 import type { Entry } from '../zoho/books.ts';
 import { disagreeing, settled, startMirroring } from './mirroring.ts';
@@ -163,6 +164,20 @@ t.test('one record that Zoho will not give does not keep us from the others', as
   t.match(modules.invoice, { records: 12, fetched: 11, notGiven: 1 });
   t.match(String(modules.invoice?.problems), /^1 records of invoice cannot be fetched: .*scope/);
   t.equal(await mirrored(), 11);
+});
+
+t.test('a run of which Zoho refuses every module fails with its answer, and a retry asks again', async (t) => {
+  const { start, resume, standIn } = await stage(t, database, { invoice: 2, item: 3 });
+  standIn.faults.next('error-in-200', /^\/(invoices|items)\?/, 2);
+  const run = start('SyncAll', { modules: ['invoice', 'item'] });
+  const failed = await resume(run).then(() => t.fail('it completed'), failureOf);
+  const answer = { status: 200, code: '2', body: '{"code":2,"message":"Invalid value passed"}' };
+  t.match(failed, { tag: 'ValidationError', message: /\/invoices: .*\/items: / });
+  t.match((failed as Failure).cause[1], answer);
+  t.same(await marks(), {});
+  t.match(await resume(run), { modules: { invoice: { fetched: 2 }, item: { fetched: 3 } } });
+  t.equal(await mirrored(), 5);
+  t.same(Object.keys(await marks()).sort(), ['invoice', 'item']);
 });
 
 t.test('a list that takes many pages is not read whole all the time, unless its module is named', async (t) => {

@@ -3,7 +3,7 @@ import t from 'tap';
 import { TaggedError } from '../../src/errors.ts';
 import { readActivities, readLog, readWorkflow } from '../../src/workflows/inspect.ts';
 import { operate } from '../../src/workflows/operate.ts';
-import { Postponed, type Run } from '../../src/workflows/workflow.ts';
+import { ActivitiesFailed, Postponed, type Run } from '../../src/workflows/workflow.ts';
 import { testDatabase, waitFor } from '../helper.ts';
 import { createPages, pages, start, statusOf, testWorker, workflow, writtenPages } from './engine.ts';
 
@@ -91,6 +91,37 @@ t.test('a retried run goes on from the last activity that was completed', async 
   await until(id, 'completed');
   t.same(fetched, [1, 2, 2, 3]);
   t.same(await writtenPages(db, id), [1, 2, 3]);
+});
+
+t.test('an activity that its run failed for is done again by a retry, though it was completed', async (t) => {
+  let refused = true;
+  const fetched: string[] = [];
+  const ask = (run: Run, name: string) =>
+    run.activity(name, {
+      async fetch() {
+        fetched.push(name);
+        return refused;
+      },
+      write: async (_trx, answer) => answer,
+    });
+  const refusable = workflow('Refusable', async (run) => {
+    await ask(run, 'first');
+    const answer = await ask(run, 'second');
+    const cause = Object.assign(new Error('no such filter'), { status: 400, body: '{"code":2}' });
+    if (answer) throw new ActivitiesFailed('refused', { activities: ['second'], cause });
+    return null;
+  });
+  const id = await start(db, 'Refusable');
+  await testWorker(t, database, [refusable]);
+  await until(id, 'failed');
+  const cause = [{ message: 'refused' }, { status: 400, body: '{"code":2}' }];
+  t.match((await readWorkflow(db, id))?.result, { message: 'refused', tag: 'ValidationError', cause });
+  const { activities } = await readActivities(db, id);
+  t.match(activities, [{ status: 'completed' }, { status: 'failed', output: null, error: { cause } }]);
+  refused = false;
+  t.match(await db.transaction().execute((trx) => operate(trx, id, 'retry', 'bob')), { outcome: 'done' });
+  await until(id, 'completed');
+  t.same(fetched, ['first', 'second', 'second']);
 });
 
 t.test('a run that has to wait is given back with its reason, at no cost', async (t) => {
