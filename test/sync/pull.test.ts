@@ -1,5 +1,9 @@
 import t from 'tap';
+import { syncDefinitions } from '../../src/sync/definitions.ts';
 import { type Failure, failureOf } from '../../src/workflows/failure.ts';
+import { Workflows } from '../../src/workflows/registry.ts';
+import { validateRequest } from '../../src/workflows/validate.ts';
+import { pullModules } from '../../src/zoho/modules/pull-modules.ts';
 import { testDatabase } from '../helper.ts';
 import type { Entry } from '../zoho/books.ts';
 import { disagreeing, settled, startMirroring } from './mirroring.ts';
@@ -190,6 +194,15 @@ t.test('a list that takes many pages is not read whole all the time, unless its 
   t.match((await run<Pulled>('SyncChangedItems')).modules.item, { records: 201, fetched: 0 });
   await pool.query(`update tds_pull_marks set scanned_at = now() - interval '1 day'`);
   t.match((await run<Pulled>('SyncChanged')).modules.item, { records: 201, fetched: 0 });
+});
+
+t.test('a module that there is not is answered with all that there are', async (t) => {
+  const { client } = await stage(t, database, {});
+  const workflows = new Workflows(syncDefinitions(db, new Map([['10', client]])), ['10']);
+  const answer = validateRequest(workflows, '10', 'SyncAll', { modules: ['incoice'] });
+  const all = pullModules.map(({ name }) => name).join(', ');
+  const detail = `Correct payload.modules.0: it must be one of ${all}.`;
+  t.same(answer, { refusal: { code: 'invalid_payload', detail } });
 });
 
 t.test('a plan says how many records, calls and days a run would take', async (t) => {
