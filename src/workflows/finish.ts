@@ -67,6 +67,6 @@ export async function giveBack(
 /** A WITH clause: activities that were under way in these runs will be done again. */
 export function interrupted(ids: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`interrupted as (
-      update tds_workflow_activities set status = 'interrupted'
+      update tds_workflow_activities set status = 'interrupted', next_attempt_at = null
       where workflow_id in (${ids}) and status in ('running', 'retry'))`;
 }

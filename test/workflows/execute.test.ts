@@ -73,6 +73,31 @@ t.test('a transient failure is tried five times more, a permanent one never', as
   t.match((await readActivities(db, ids[1])).activities, [{ status: 'failed', error: { tag: 'ValidationError' } }]);
 });
 
+t.test('an activity that waits for its next attempt says when that comes', async (t) => {
+  const patient = pages('Patient', 1, {
+    fetch() {
+      throw new TaggedError('NetworkError', 'gone', { retryAfterSeconds: 60 });
+    },
+  });
+  const id = await start(db, 'Patient');
+  const { loop } = await testWorker(t, database, [patient]);
+  const activity = () =>
+    db
+      .selectFrom('tds_workflow_activities')
+      .select(['status', 'error', sql<number>`extract(epoch from next_attempt_at - now())::float8`.as('seconds')])
+      .where('workflow_id', '=', id)
+      .executeTakeFirst();
+  await waitFor('a failed attempt', async () => (await activity())?.status === 'retry');
+  const { seconds, error } = (await activity()) ?? {};
+  t.ok(seconds && seconds > 30 && seconds <= 60, `in ${seconds} s`);
+  t.match(error, { message: 'gone', stack: /execute\.test/ });
+  t.match((await readLog(db, id)).at(-1), { message: 'attempt 1 failed, next attempt in 60 s: gone' });
+  await db.transaction().execute((trx) => operate(trx, id, 'pause', 'bob'));
+  loop.wake();
+  await waitFor('the run given back', async () => (await activity())?.status === 'interrupted');
+  t.equal((await activity())?.seconds, null);
+});
+
 t.test('a retried run goes on from the last activity that was completed', async (t) => {
   let broken = true;
   const fetched: number[] = [];
