@@ -56,3 +56,11 @@ export async function waitFor<T>(
   } while (Date.now() < giveUpAt);
   throw new Error(`waited ${timeoutMs} ms in vain for ${what}`, { cause: failure });
 }
+
+/** Whether a session of this database waits for a lock. */
+export async function someoneWaitsForALock(pool: pg.Pool): Promise<boolean> {
+  const { rows } = await pool.query(
+    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+  );
+  return rows.length > 0;
+}

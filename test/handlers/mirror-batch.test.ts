@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import t from 'tap';
 import type { InboxEvent } from '../factory.ts';
-import { testDatabase, waitFor } from '../helper.ts';
+import { someoneWaitsForALock, testDatabase, waitFor } from '../helper.ts';
 import { draft, LATER, mirroring, newId, paid, sent, V1, V2, V3, WITHIN_V2 } from './mirroring.ts';
 
-const { db } = await testDatabase(t);
+const { db, pool } = await testDatabase(t);
 const { handle, arrive, batch, oneByOne, stored } = mirroring(db);
 
 t.test('of one entity a batch writes once, and says what became of the others', async (t) => {
@@ -55,7 +55,7 @@ t.test('a newer version that is committed meanwhile is not overwritten', async (
   const zombie = await db.startTransaction().execute();
   await handle(newer, zombie);
   const waiting = handle(older);
-  await waitFor('the second transaction to wait for the first', someoneWaits);
+  await waitFor('the second transaction to wait for the first', () => someoneWaitsForALock(pool));
   await zombie.commit().execute();
   t.same(await waiting, ['superseded']);
   t.match(await stored(entityId), { status: 'paid' });
@@ -92,11 +92,6 @@ async function rowsOf(organizationId: string) {
     .where('organization_id', '=', organizationId)
     .orderBy('entity_id')
     .execute();
-}
-
-async function someoneWaits(): Promise<boolean> {
-  const waits = sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-  return (await waits.execute(db)).rows.length > 0;
 }
 
 /** Park and Miller's generator: the same numbers in every run. */

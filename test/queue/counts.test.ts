@@ -1,6 +1,5 @@
 import t from 'tap';
 import { compactCounts } from '../../src/queue/counts.ts';
-import { retryDeadLetter } from '../../src/queue/dead-letter.ts';
 import { queueStats } from '../../src/queue/inspect.ts';
 import { promote } from '../../src/queue/promote.ts';
 import { rescue } from '../../src/queue/rescue.ts';
@@ -8,7 +7,7 @@ import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { Random } from '../faults/random.ts';
 import { testDatabase } from '../helper.ts';
 import { disagreements } from './agreement.ts';
-import { arrive, Claimer, POLICY, RELEASED, registerWorker } from './engine.ts';
+import { arrive, Claimer, POLICY, RELEASED, registerWorker, retryOne } from './engine.ts';
 
 const { db, pool } = await testDatabase(t);
 const STEPS = 150;
@@ -105,7 +104,7 @@ async function crash(): Promise<void> {
 
 async function retrySome(): Promise<void> {
   const { rows } = await pool.query('select id from tds_dead_letter_queue where resolved_at is null limit 2');
-  for (const { id } of rows) await retryDeadLetter(db, id);
+  for (const { id } of rows) await retryOne(db, id);
 }
 
 t.test('what ties an event to its claim cannot be changed while it is being processed', async (t) => {

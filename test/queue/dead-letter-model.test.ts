@@ -1,6 +1,5 @@
 /** Random operators and workers, also several at once, against a model of what may become of a dead letter. */
 import fc from 'fast-check';
-import { sql } from 'kysely';
 import t from 'tap';
 import { editDeadLetter } from '../../src/inbox/edit.ts';
 import { retry } from '../../src/inbox/retry.ts';
@@ -9,7 +8,7 @@ import { discard, restore } from '../../src/queue/discard.ts';
 import { queueStats } from '../../src/queue/inspect.ts';
 import { purge } from '../../src/queue/purge.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
-import { testDatabase, waitFor } from '../helper.ts';
+import { testDatabase } from '../helper.ts';
 import { disagreements } from './agreement.ts';
 import { ALL_OF_EACH, arrive, Claimer, SUCCESS } from './engine.ts';
 
@@ -62,24 +61,6 @@ t.test('a dead letter does what its model does', async (t) => {
   // tds_rebuild() also counts the webhooks of the last day, of which the model has purged many.
   t.same((await pool.query('select * from tds_rebuild_events()')).rows, [], 'a rebuild finds nothing to mend');
 });
-
-t.test('a restore that comes while an edit is being made is told of it', async (t) => {
-  const [item] = (await deadOnes(1)) as [Item];
-  const restored = await db.transaction().execute(async (trx) => {
-    const edit = { record: { invoice_id: item.entity }, author: 'ann', reason: 'wrong' };
-    const { outcome } = await editDeadLetter(trx, item.id, edit, '1');
-    t.equal(outcome, 'edited');
-    // What a restore reads before it puts the event back is read before the edit commits.
-    await sql`lock table tds_sync_queue`.execute(trx);
-    const restored = db.transaction().execute((other) => restore(other, item.id));
-    await waitFor('the restore to wait', async () => (await pool.query(WAITS_FOR_A_LOCK)).rowCount === 1);
-    return { restored };
-  });
-  t.match(await restored.restored, { outcome: 'edited' });
-});
-
-const WAITS_FOR_A_LOCK = `
-  select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
 
 /** Two events of each of two entities, dead. */
 async function deadOnes(count: number): Promise<Item[]> {

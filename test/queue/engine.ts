@@ -1,11 +1,13 @@
 /** The queue's verbs with defaults, so that a test names only what it is about. */
 import { randomUUID } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
+import type { Database } from '../../src/db/database.ts';
 import { inTransaction } from '../../src/db/transaction.ts';
 import { isLockTimeout } from '../../src/errors.ts';
 import { newEventId } from '../../src/inbox/uuid.ts';
 import type { RetryPolicy } from '../../src/queue/backoff.ts';
 import { type ClaimOptions, claim } from '../../src/queue/claim.ts';
+import { type RetryResult, retryDeadLetter } from '../../src/queue/dead-letter.ts';
 import { type Enqueued, enqueue } from '../../src/queue/enqueue.ts';
 import type { ClaimedEvent } from '../../src/queue/event.ts';
 import { finish } from '../../src/queue/finish.ts';
@@ -108,4 +110,9 @@ export async function someoneWaits(pool: Pool): Promise<boolean> {
     `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'advisory'`,
   );
   return rows.length > 0;
+}
+
+/** As the API retries an open dead letter. */
+export function retryOne(db: Database, id: string): Promise<RetryResult> {
+  return db.transaction().execute((trx) => retryDeadLetter(trx, id));
 }

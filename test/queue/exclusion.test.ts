@@ -2,7 +2,7 @@
 import type { Pool, PoolClient } from 'pg';
 import t from 'tap';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
-import { testDatabase, waitFor } from '../helper.ts';
+import { someoneWaitsForALock, testDatabase, waitFor } from '../helper.ts';
 import { disagreements } from './agreement.ts';
 import { ALL_OF_EACH, arrive, Claimer } from './engine.ts';
 
@@ -33,13 +33,6 @@ function stoppingBefore(pattern: RegExp) {
   return { pool: stopping, reached: reached.promise, go: () => gate.resolve() };
 }
 
-async function isWaitingForALock(): Promise<boolean> {
-  const { rowCount } = await pool.query(
-    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-  );
-  return (rowCount ?? 0) > 0;
-}
-
 t.test("while a claim is not committed, the later events of its entity are nobody else's", async (t) => {
   const [first = ''] = await arrive(pool, ['a']);
   const early = stoppingBefore(/^commit$/);
@@ -49,7 +42,7 @@ t.test("while a claim is not committed, the later events of its entity are nobod
   const late = stoppingBefore(/^claim events/);
   const theirs = new Claimer(late.pool).claim(ALL_OF_EACH);
   // Either it waits for our claim, or it believes that the entity is its own.
-  await Promise.race([late.reached, waitFor('the second claim to wait', isWaitingForALock)]);
+  await Promise.race([late.reached, waitFor('the second claim to wait', () => someoneWaitsForALock(pool))]);
   early.go();
   t.same(
     (await mine).map(({ id }) => id),
@@ -78,7 +71,7 @@ t.test(
     const owned = owner.claim({ from: [second] });
     await early.reached;
     const theirs = new Claimer(pool).claim(ALL_OF_EACH);
-    await waitFor('the claim of both entities to wait', isWaitingForALock);
+    await waitFor('the claim of both entities to wait', () => someoneWaitsForALock(pool));
     early.go();
     await new Claimer(pool, owner.workerId).end(await owned, IN_AN_HOUR);
     await stranger.query('rollback');
@@ -96,7 +89,7 @@ t.test('of two writers of one entity the second waits for the commit of the firs
   const [early = ''] = await arrive(writer, ['w']);
   const late = arrive(pool, ['w']);
   // Either it waits for the first one, or its event can be claimed before an earlier one is there.
-  await Promise.race([late, waitFor('the second writer to wait', isWaitingForALock)]);
+  await Promise.race([late, waitFor('the second writer to wait', () => someoneWaitsForALock(pool))]);
   t.same(await new Claimer(pool).claim(), []);
   await writer.query('commit');
   writer.release();

@@ -1,12 +1,11 @@
 import { sql } from 'kysely';
 import t from 'tap';
 import { deadLetters } from '../../src/monitor/dead-letters.ts';
-import { retryDeadLetter } from '../../src/queue/dead-letter.ts';
 import { queueStats } from '../../src/queue/inspect.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { testDatabase } from '../helper.ts';
 import { disagreements } from './agreement.ts';
-import { ALL_OF_EACH, arrive, Claimer, RELEASED, SUCCESS, statusOf } from './engine.ts';
+import { ALL_OF_EACH, arrive, Claimer, RELEASED, retryOne, SUCCESS, statusOf } from './engine.ts';
 
 const { db, pool } = await testDatabase(t);
 t.beforeEach(() => pool.query('truncate tds_sync_queue, tds_dead_letter_queue, tds_sync_logs'));
@@ -86,7 +85,7 @@ t.test('of two retries at once one succeeds and the other is told so', async (t)
   const claimer = new Claimer(pool);
   await claimer.end(await claimer.claim(), FATAL);
   const dead = await openDeadLetter();
-  const outcomes = await Promise.all([1, 2, 3, 4].map(() => retryDeadLetter(db, dead.id)));
+  const outcomes = await Promise.all([1, 2, 3, 4].map(() => retryOne(db, dead.id)));
   t.strictSame(outcomes.map(({ outcome }) => outcome).sort(), ['conflict', 'conflict', 'conflict', 'retried']);
   t.equal(dead.id, id, 'one id for ever');
   t.equal(await statusOf(pool, id), 'pending 0');
@@ -101,7 +100,7 @@ t.test('a dead letter that dies again comes back with one retry more', async (t)
     const dead = await openDeadLetter();
     t.equal(dead.retry_count, expected);
     t.equal(dead.last_retry_at === null, expected === 0);
-    await retryDeadLetter(db, dead.id);
+    await retryOne(db, dead.id);
   }
   const claimer = new Claimer(pool);
   await claimer.end(await claimer.claim());
@@ -109,7 +108,7 @@ t.test('a dead letter that dies again comes back with one retry more', async (t)
 });
 
 t.test('an unknown dead letter is not found', async (t) => {
-  t.strictSame(await retryDeadLetter(db, '00000000-0000-7000-8000-000000000000'), { outcome: 'not_found' });
+  t.strictSame(await retryOne(db, '00000000-0000-7000-8000-000000000000'), { outcome: 'not_found' });
 });
 
 async function openDeadLetter() {
@@ -124,7 +123,7 @@ t.test('a dead letter whose queue row was deleted in psql is closed, and cannot 
   await claimer.end(await claimer.claim(), FATAL);
   await pool.query('delete from tds_sync_queue where id = $1', [id]);
   t.strictSame(await listOpen(), []);
-  t.match(await retryDeadLetter(db, id), { outcome: 'conflict' });
+  t.match(await retryOne(db, id), { outcome: 'conflict' });
 });
 
 t.test('an event that is given back uncharged more than five times in a row is charged from then on', async (t) => {
@@ -175,7 +174,7 @@ t.test(
     for (const clicks of [3, 20]) {
       let retried = 0;
       const click = async (id: string) => {
-        if ((await retryDeadLetter(db, id)).outcome === 'retried') retried += 1;
+        if ((await retryOne(db, id)).outcome === 'retried') retried += 1;
       };
       const clicking = inWaves(ids, (id) => Promise.all(Array.from({ length: clicks }, () => click(id))));
       let buried = 0;

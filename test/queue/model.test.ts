@@ -5,7 +5,6 @@
  */
 import fc from 'fast-check';
 import t from 'tap';
-import { retryDeadLetter } from '../../src/queue/dead-letter.ts';
 import type { ClaimedEvent } from '../../src/queue/event.ts';
 import { LowWater } from '../../src/queue/low-water.ts';
 import { pause, resume } from '../../src/queue/pause.ts';
@@ -14,7 +13,7 @@ import { rescue } from '../../src/queue/rescue.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { testDatabase, waitFor } from '../helper.ts';
 import { compare, same } from './compare.ts';
-import { arrive, Claimer, nothingIfBusy, POLICY, registerWorker, someoneWaits } from './engine.ts';
+import { arrive, Claimer, nothingIfBusy, POLICY, registerWorker, retryOne, someoneWaits } from './engine.ts';
 import { asyncReporter } from './model-report.ts';
 import { byArrival, type ClaimRequest, type ModelEvent, ReferenceQueue, waits } from './reference-model.ts';
 
@@ -251,7 +250,7 @@ function retriesDeadLetter(n: number): Step {
     n,
     ({ status }) => status === 'dead_letter',
     async (event) => {
-      same(await retryDeadLetter(db, event.id), { outcome: 'retried', queueId: event.id }, 'the retry');
+      same(await retryOne(db, event.id), { outcome: 'retried', queueId: event.id }, 'the retry');
       Object.assign(event, { status: 'pending', attempts: 0, releases: 0, due: true, suspect: false });
     },
   );

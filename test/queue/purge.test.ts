@@ -1,12 +1,11 @@
 import type { Pool, PoolClient } from 'pg';
 import t from 'tap';
-import { retryDeadLetter } from '../../src/queue/dead-letter.ts';
 import { purge } from '../../src/queue/purge.ts';
 import { STATUSES } from '../../src/queue/vocabulary.ts';
 import { testDatabase } from '../helper.ts';
 import { addAged } from './aged.ts';
 import { disagreements } from './agreement.ts';
-import { arrive, Claimer, registerWorker } from './engine.ts';
+import { arrive, Claimer, registerWorker, retryOne } from './engine.ts';
 
 const { db, pool } = await testDatabase(t);
 const TABLES = ['tds_sync_queue', 'tds_inbox_events', 'tds_inbox_payloads', 'tds_sync_logs'];
@@ -78,7 +77,7 @@ t.test("what the operations guide's DELETE leaves behind goes too, once it is ol
 
 t.test('resolved dead letters go when they are old, open ones and those of events that wait again stay', async (t) => {
   const [done, waiting, , recent] = await addAged(pool, { days: 400, status: 'dead_letter', count: 4 });
-  for (const id of [done, waiting, recent]) await retryDeadLetter(db, id ?? '');
+  for (const id of [done, waiting, recent]) await retryOne(db, id ?? '');
   await pool.query(`update tds_sync_queue set status = 'completed' where id in ($1, $2)`, [done, recent]);
   await pool.query(`update tds_dead_letter_queue set resolved_at = now() - interval '31 days' where id in ($1, $2)`, [
     done,

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { releaseForgotten, rescue } from '../../src/queue/rescue.ts';
 import { MAX_FREE_RELEASES } from '../../src/queue/state.ts';
-import { testDatabase, waitFor } from '../helper.ts';
+import { someoneWaitsForALock, testDatabase, waitFor } from '../helper.ts';
 import { ALL_OF_EACH, arrive, Claimer, POLICY, registerWorker, SUCCESS, statusOf } from './engine.ts';
 
 const LEASE_SECONDS = 30;
@@ -61,12 +61,7 @@ t.test('an event that finishes while it is being rescued stays finished', async 
   await late.query('begin');
   await late.query(`update tds_sync_queue set status = 'completed', completed_at = now() where id = $1`, [ids[0]]);
   const rescuing = rescueAll();
-  await waitFor('rescue to wait for the row', async () => {
-    const { rowCount } = await pool.query(
-      `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-    );
-    return (rowCount ?? 0) > 0;
-  });
+  await waitFor('rescue to wait for the row', () => someoneWaitsForALock(pool));
   await late.query('commit');
   late.release();
   await rescuing;

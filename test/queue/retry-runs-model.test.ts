@@ -2,14 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import t from 'tap';
-import { retryDeadLetter } from '../../src/queue/dead-letter.ts';
 import { advanceRetryRuns } from '../../src/queue/retry-runs/advance.ts';
 import { type Control, controlRetryRun } from '../../src/queue/retry-runs/control.ts';
 import { retryRun } from '../../src/queue/retry-runs/read.ts';
 import { startRetryRun } from '../../src/queue/retry-runs/start.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { testDatabase } from '../helper.ts';
-import { arrive, Claimer, SUCCESS } from './engine.ts';
+import { arrive, Claimer, retryOne, SUCCESS } from './engine.ts';
 
 const { db, pool } = await testDatabase(t);
 const SEED = 20_261_128;
@@ -154,7 +153,7 @@ async function work(model: Model, most: number): Promise<void> {
 }
 
 async function retryByHand(item: Item): Promise<void> {
-  await retryDeadLetter(db, item.id);
+  await retryOne(db, item.id);
   if (item.status === 'dead_letter') item.status = 'pending';
 }
 

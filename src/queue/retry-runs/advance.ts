@@ -118,15 +118,16 @@ async function notUnderstood(trx: Transaction<Schema>, ids: string[]): Promise<s
 
 /** As retryDeadLetter, for many. What somebody holds or has retried meanwhile is left to them. */
 async function retryAll(trx: Transaction<Schema>, ids: string[]): Promise<string[]> {
+  // Locked by a statement of its own: the next one sees whatever happened before the locks were ours.
+  const { rows: locked } = await sql<{ id: string }>`
+    select id from tds_sync_queue where id = any (${ids}::uuid[]) and status || '' = 'dead_letter'
+    order by id for update skip locked`.execute(trx);
   const { rows } = await sql<{ id: string }>`
-    update tds_sync_queue set status = 'pending', attempt_count = 0, release_count = 0, suspect = false, run_at = now(),
+    update tds_sync_queue q set status = 'pending', attempt_count = 0, release_count = 0, suspect = false, run_at = now(),
       priority = greatest(priority, ${BULK_PRIORITY}), started_at = null, outcome = null, error_tag = null,
       error_message = null
-    where id = any (array(
-        select q.id from tds_sync_queue q
-        where q.id = any (${ids}::uuid[]) and q.status || '' = 'dead_letter' and not exists (
-          select from tds_dead_letter_queue d where d.id = q.id and d.quarantined_by is not null)
-        order by q.id for update skip locked))
+    where id = any (${locked.map(({ id }) => id)}::uuid[]) and not exists (
+      select from tds_dead_letter_queue d where d.id = q.id and d.quarantined_by is not null)
     returning id, pg_notify('tds_queue', '')`.execute(trx);
   return rows.map((row) => row.id);
 }
