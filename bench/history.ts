@@ -3,18 +3,19 @@ import type pg from 'pg';
 import { invoice } from './invoice.ts';
 
 /**
- * Puts `count` completed events into inbox, queue and logs, an event every 100 ms up to an hour ago, as the worker
+ * Puts `count` completed events into inbox, queue and logs, an event every 100 ms up to `age` ago, as the worker
  * leaves them; every fifth failed at its first attempt. Their payload is `{}`: claims and counts never read it.
  */
-export async function addCompleted(pool: pg.Pool, count: number): Promise<void> {
-  for (const insert of [INBOX, PAYLOADS, QUEUE, LOGS, FAILURES]) await pool.query(insert, [count]);
+export async function addCompleted(pool: pg.Pool, count: number, age = LATEST): Promise<void> {
+  for (const insert of [INBOX, PAYLOADS, QUEUE, LOGS, FAILURES]) await pool.query(insert, [count, age]);
   await pool.query(COMPACTED);
   await pool.query("select setval('tds_arrival', greatest($1::bigint, (select last_value from tds_arrival)))", [count]);
 }
 
 /** A UUID in the order of n, as v7 ids are in the order of time. */
 const ID = `('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid`;
-const TIME = `now() - interval '1 hour' - ($1::int - n) * interval '100 ms'`;
+const TIME = `now() - $2::interval - ($1::int - n) * interval '100 ms'`;
+const LATEST = '1 hour';
 const N = 'generate_series(1, $1::int) as n';
 /** Three organizations and thirty types of event: roll-ups have a row for each that occurs in an hour. */
 const ORGANIZATION = `(600012345 + n % 3)::text`;
@@ -68,7 +69,7 @@ select ${ID}, ${ID}, ${TIME}, 1, 1, 'retry', 'NetworkError', 'connection refused
 
 /** Puts `count` failed attempts at the latest of `completed` events into the table of failures: 200 causes, a few of them frequent. */
 export async function addFailures(pool: pg.Pool, completed: number, count: number): Promise<void> {
-  await pool.query(FAILED_ATTEMPTS, [completed, Math.min(count, completed)]);
+  await pool.query(FAILED_ATTEMPTS, [completed, LATEST, Math.min(count, completed)]);
   await pool.query(FAILURE_CHANGES);
 }
 
@@ -80,7 +81,7 @@ insert into tds_failures (event_id, created_at, fingerprint, attempt, status, or
 select ${ID}, ${TIME}, left(md5(${CAUSE}::text), 16), 1, 'retry', ${ORGANIZATION}, ${EVENT_TYPE},
   (982000000000000000 + n)::text, hashint8extended(n, 0), ${ID}, 'forward', 'NetworkError',
   'connection refused by server ' || ${CAUSE}, 'at send (handlers/forward.ts:12:5)'
-from generate_series($1::int - $2::int + 1, $1::int) as n`;
+from generate_series($1::int - $3::int + 1, $1::int) as n`;
 
 const FAILURE_CHANGES = `
 insert into tds_failure_changes (fingerprint, error_tag, message, place, handler, failures, seen_at)

@@ -10,6 +10,7 @@ import { printTable, type Report, writeReport } from './report.ts';
 import { drainRows, largeRow, mirrorRows, walRow, workersRow } from './rows/drain.ts';
 import { intakeRows, oneConnectionRow } from './rows/intake.ts';
 import { latencyRows } from './rows/latency.ts';
+import { bulkRetryRow, exportRow, purgeRow } from './rows/operators.ts';
 import { pullMemoryRow, pullRows } from './rows/pull.ts';
 import { historyRows, loadTestRows, memoryRow, snapshotRow } from './rows/size.ts';
 import { startPostgres, startRedis } from './servers.ts';
@@ -38,10 +39,13 @@ const PARTS: Record<string, (bench: Bench) => Promise<Row[]>> = {
   load: loadTestRows,
   pull: pullRows,
   'pull-memory': async (bench) => [await pullMemoryRow(bench)],
+  export: async (bench) => [await exportRow(bench)],
+  purge: async (bench) => [await purgeRow(bench)],
+  'bulk-retry': async (bench) => [await bulkRetryRow(bench)],
 };
 
 /** Minutes on its own: only when it is named. */
-const NAMED_ONLY = ['pull-memory'];
+const NAMED_ONLY = ['pull-memory', 'export', 'purge', 'bulk-retry'];
 const DEFAULT_PARTS = Object.keys(PARTS).filter((part) => !NAMED_ONLY.includes(part));
 
 const HELP = `npm run bench [-- options]: TDS Core and its peers side by side, in one run

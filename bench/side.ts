@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import path from 'node:path';
 
 /** Started as our worker is started. */
-const OUR_WORKERS = ['drain-tds', 'latency-tds', 'memory'];
+const OUR_WORKERS = ['drain-tds', 'latency-tds', 'memory', 'export'];
 
 const living = new Set<ChildProcess>();
 

@@ -1,8 +1,17 @@
 /** The real processes: what they count survives restarts and SIGKILL, and never goes back. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import root, { type Test } from 'tap';
+import { startRun } from '../src/workflows/start.ts';
 import { waitFor } from './helper.ts';
 import { parseScrape, type Scrape } from './prometheus-text.ts';
 import { end, startApi, startSystem, startWorker } from './system.ts';
+import { Books } from './zoho/books.ts';
+import { StandIn } from './zoho/stand-in.ts';
+
+/** How long the stand-in takes for a call. */
+const CALL_MS = 20;
 
 const system = await startSystem(root, { LEASE_SECONDS: '1' });
 const { url } = system;
@@ -49,6 +58,63 @@ root.test('events taken back from a dead worker are counted', async (t) => {
   const counted = async () => (await scrape(t)).sum('tds_lease_takeovers_total') > 0;
   t.ok(await waitFor('the takeover', counted));
 });
+
+root.test('calls of Zoho, their failures and what they pulled are as many as the stand-in counted', async (t) => {
+  const standIn = await StandIn.start(t, {
+    books: new Books().fill({ invoice: 30, item: 210 }),
+    limits: { callsPerMinute: 1000 },
+  });
+  standIn.delay = () => new Promise((resolve) => setTimeout(resolve, CALL_MS));
+  standIn.faults.next('error-503', /^\/items\?/, 1);
+  standIn.faults.next('error-500', /^\/invoices\/\d/, 2);
+  const dataDir = mkdtempSync(path.join(tmpdir(), 'tds-counted-'));
+  t.teardown(() => rmSync(dataDir, { recursive: true, force: true }));
+  const schedule = { SYNC_CHANGED_CRON: 'off', RECONCILE_CRON: 'off', ZOHO_CALLS_PER_MINUTE: '1000' };
+  await startWorker(t, { DATABASE_URL: url, TDS_DATA_DIR: dataDir, ...standIn.environment, ...schedule });
+  await pull(standIn.organizationId, ['item', 'invoice']);
+
+  const asked = { item: standIn.count(/^\/item(s|details)\b/), invoice: standIn.count(/^\/invoices\b/) };
+  t.equal(asked.item + asked.invoice, standIn.requests.length);
+  // The run itself is counted last.
+  const { sum } = await waitFor('the run to be counted', async () => {
+    const scraped = await scrape(t);
+    return scraped.sum('sync_operations_total', { operation: 'SyncAll', result: 'completed' }) === 1 && scraped;
+  });
+  for (const [module, calls] of Object.entries(asked)) {
+    t.equal(sum('zoho_api_calls_total', { module }), calls, module);
+    t.equal(sum('zoho_api_call_duration_seconds_count', { module }), calls, module);
+    t.equal(sum('zoho_api_call_duration_seconds_bucket', { module, le: '+Inf' }), calls, module);
+    const seconds = sum('zoho_api_call_duration_seconds_sum', { module });
+    t.ok(seconds >= (calls * (CALL_MS - 1)) / 1000, `${calls} calls of ${module} took ${seconds} s`);
+  }
+  t.equal(sum('zoho_api_calls_total'), standIn.requests.length);
+  t.equal(sum('zoho_api_errors_total'), standIn.faults.happened.length);
+  t.equal(sum('zoho_api_errors_total', { module: 'item', problem: 'unavailable' }), 1);
+  t.equal(sum('zoho_api_errors_total', { module: 'invoice', problem: 'unavailable' }), 2);
+  t.equal(
+    sum('tds_pulled_pages_total', { module: 'item' }),
+    standIn.count(/^\/items\?/) - 1,
+    'a page that failed is none',
+  );
+  t.equal(sum('tds_pulled_pages_total', { module: 'invoice' }), standIn.count(/^\/invoices\?/));
+  t.equal(sum('tds_pulled_records_total', { module: 'item' }), 210);
+  t.equal(sum('tds_pulled_records_total', { module: 'invoice' }), 30);
+});
+
+/** Runs SyncAll of these modules to its end. */
+async function pull(organizationId: string, modules: string[]): Promise<void> {
+  const { db } = system;
+  const request = {
+    definition: { name: 'SyncAll' },
+    organizationId,
+    payload: { organization_id: organizationId, modules },
+  };
+  const { id } = await db.transaction().execute((trx) => startRun(trx, request, 'ann'));
+  await waitFor('the run to complete', async () => {
+    const run = await db.selectFrom('tds_workflows').select('status').where('id', '=', id).executeTakeFirst();
+    return run?.status === 'completed';
+  });
+}
 
 async function deliver(t: Test, times: number): Promise<void> {
   for (let n = 0; n < times; n += 1) {

@@ -95,7 +95,8 @@ export const SyncTimeline = Type.Object({
 export const SyncErrors = Type.Object({
   total: Type.Integer({ description: 'Errors in this answer.' }),
   unresolved: Type.Integer({
-    description: 'Altogether: failed runs, events that wait for an attempt, open dead letters.',
+    description:
+      'Altogether: runs that failed or try an activity again, events that wait for an attempt, open dead letters.',
   }),
   by_type: Type.Record(Type.String(), Type.Integer(), { description: 'Those in this answer.' }),
   errors: Type.Array(
@@ -104,7 +105,9 @@ export const SyncErrors = Type.Object({
       kind: Type.String({ enum: ['run', 'event'] }),
       ...{ service: Text, organization_id: Text, name: Text, sync_type: Type_ },
       ...{ error_type: Text, error_message: Text },
-      error_details: Type.Unknown({ description: 'Causes; of an event also handler, response_status and stack.' }),
+      error_details: Type.Unknown({
+        description: 'causes, response_status and stack; of a run also its activity, of an event its handler.',
+      }),
       retry_count: Count,
       next_retry_at: Nullable(Time),
       next_retry_in: Nullable(Type.String({ examples: ['12 s'] })),

@@ -10,6 +10,7 @@ const DEAR_MS = 30_000;
 
 export const letters = new List(20, 50);
 export const events = new List(50, 100);
+export const runs = new List(10, 50);
 
 const kept = new Map();
 
@@ -23,14 +24,15 @@ export async function ask() {
   // Alone and first: while the database is away, this is the only request.
   const metrics = await poll('metrics');
   const count = metrics.queue.dead_letter_count;
-  const [letterPage, eventPage, groups, activity, workers] = await Promise.all([
+  const [letterPage, eventPage, runPage, groups, activity, workers] = await Promise.all([
     askLetters(count),
     askEvents(place()),
+    askRuns(place()).catch(unknown),
     askGroups(count),
     keep('activity', '', MINUTE_MS, () => poll('activity?hours=24')).catch(unknown),
     metrics.workers ?? poll('../readyz?verbose').then((ready) => ready.workers, unknown),
   ]);
-  return { metrics, letters: letterPage, events: eventPage, groups, activity, workers };
+  return { metrics, letters: letterPage, events: eventPage, runs: runPage, groups, activity, workers };
 }
 
 function askLetters(count) {
@@ -43,6 +45,12 @@ function askEvents({ status, text }) {
   const path = text ? `find-events?q=${encodeURIComponent(text)}&${filter}` : `recent-events?${filter}`;
   const age = text || events.pages > 1 ? DEAR_MS : 0;
   return keep('events', `${path} ${events.pages}`, age, () => events.load(path));
+}
+
+function askRuns({ runStatus, runText }) {
+  const filter = `${runStatus ? `status=${runStatus}&` : ''}${runText ? `q=${encodeURIComponent(runText)}&` : ''}`;
+  const age = runText || runs.pages > 1 ? DEAR_MS : 0;
+  return keep('runs', `${filter} ${runs.pages}`, age, () => runs.load(`workflows?${filter}`));
 }
 
 function askGroups(count) {

@@ -1,6 +1,6 @@
 import { act, actOn } from './actions.js';
 import { SignInNeeded } from './api.js';
-import { ask, askAnew, events, letters } from './ask.js';
+import { ask, askAnew, events, letters, runs } from './ask.js';
 import { askForNote, renderAlerts, renderCounts, renderFigures, renderVerdict } from './board.js';
 import { isRunning, retryGroup } from './bulk.js';
 import { discardLetter, editLetter } from './correct.js';
@@ -12,6 +12,8 @@ import { renderDeadLetters } from './letters.js';
 import { go, place } from './place.js';
 import { renderActivity } from './plot.js';
 import { renderQueueDeeds } from './queue.js';
+import { operateRun } from './run-deeds.js';
+import { renderRuns } from './runs.js';
 import { askForToken, caller, meet, onSignIn } from './session.js';
 import { judge, judgeFailure } from './verdict.js';
 
@@ -55,7 +57,7 @@ function accept(answers) {
 function draw() {
   if (!latest) return;
   const { metrics, workers, activity, groups } = latest;
-  const { status, text } = place();
+  const { status, text, runStatus, runText } = place();
   const me = caller();
   const total = metrics.queue.dead_letter_count;
   renderCounts(metrics.queue.by_status, status, choose);
@@ -74,6 +76,11 @@ function draw() {
     release,
   });
   renderEvents({ events: latest.events.rows, more: latest.events.more, status, text }, me, retryEvent);
+  // Unknown while their list cannot be read: what is shown of them stays.
+  if (latest.runs) {
+    const { rows, more } = latest.runs;
+    renderRuns({ runs: rows, more, isFiltered: Boolean(runStatus || runText) }, me, operate);
+  }
   ageTimes();
 }
 
@@ -100,11 +107,14 @@ async function choose(status) {
 
 /** After the address has changed: by a filter, a search, or the back button. */
 function showPlace() {
-  const { text } = place();
+  const { text, runStatus, runText } = place();
+  $('runs-status').value = runStatus ?? '';
+  $('runs-text').value = runText;
   $('find').value = text;
   $('clear-find').hidden = !text;
   letters.shrink();
   events.shrink();
+  runs.shrink();
   return refresh();
 }
 
@@ -141,6 +151,10 @@ function retryEvent(event, click) {
   return retry(event, click);
 }
 
+async function operate(run, deed, click) {
+  if (await operateRun(run, deed, click)) refreshAnew();
+}
+
 async function retryThese(group) {
   if (isRunning() || !(await confirmRetry(group))) return;
   const over = retryGroup(group);
@@ -172,6 +186,12 @@ $('find-form').addEventListener('submit', (event) => {
 $('clear-find').addEventListener('click', () => {
   go({ text: '' });
   $('find').focus();
+  showPlace();
+});
+$('more-runs').addEventListener('click', () => more(runs));
+$('runs-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  go({ runStatus: $('runs-status').value, runText: $('runs-text').value.trim() });
   showPlace();
 });
 addEventListener('popstate', showPlace);

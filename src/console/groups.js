@@ -1,3 +1,4 @@
+import { confirm } from './dialog.js';
 import { $, button, element, show, tag, time } from './dom.js';
 import { number, plural } from './format.js';
 
@@ -35,17 +36,14 @@ export function retryLabel({ kind, count }) {
   return kind === 'quarantined' ? `Parse ${these} again` : `Retry ${these}`;
 }
 
-/** Asks whether to do it; resolves to true or false. Esc is no. */
+/** Asks whether to do it; resolves to true or false. */
 export function confirmRetry(group) {
-  const dialog = $('confirm');
   const events = plural(group.count, group.kind === 'quarantined' ? 'delivery' : 'event', nouns(group));
-  $('confirm-title').textContent = group.kind === 'quarantined' ? `Parse ${events} again?` : `Retry ${events}?`;
-  $('confirm-cause').textContent = `${group.error_tag}: ${group.example_message}`;
-  $('confirm-yes').textContent = retryLabel(group);
-  dialog.returnValue = '';
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
+  return confirm({
+    title: group.kind === 'quarantined' ? `Parse ${events} again?` : `Retry ${events}?`,
+    cause: `${group.error_tag}: ${group.example_message}`,
+    text: 'They go back to the queue one after the other, the oldest first. You can stop in between. Is the cause removed?',
+    yes: retryLabel(group),
   });
 }
 

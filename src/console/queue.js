@@ -1,5 +1,5 @@
 import { post } from './api.js';
-import { askForText, askWhether } from './dialog.js';
+import { askForText, confirm } from './dialog.js';
 import { $, button, element, show, time } from './dom.js';
 import { plural } from './format.js';
 import { say } from './message.js';
@@ -63,7 +63,7 @@ async function releaseStuck() {
   if (events === 0) return 'No event has been in hand for over an hour.';
   const text =
     'A worker has had them in hand for over an hour. They wait again, and it can write nothing of them any more.';
-  if (!(await askWhether(`Release ${plural(events, 'event')}?`, text, 'Release'))) return null;
+  if (!(await confirm({ title: `Release ${plural(events, 'event')}?`, text, yes: 'Release' }))) return null;
   const released = await post('queue/release-stuck');
   return `${plural(released.events, 'event')} released.`;
 }
@@ -73,7 +73,7 @@ async function rebuild() {
   if (differences.length === 0) return 'All counts and lists agree with the queue: nothing to rebuild.';
   const list = differences.map(({ what, was, is_now }) => `${what}: ${was} instead of ${is_now}`).join('; ');
   const text = `${list}. Webhooks wait for the moment it takes.`;
-  if (!(await askWhether('Rebuild what follows from the queue?', text, 'Rebuild'))) return null;
+  if (!(await confirm({ title: 'Rebuild what follows from the queue?', text, yes: 'Rebuild' }))) return null;
   const done = await post('queue/rebuild');
   return `Rebuilt: ${plural(done.differences.length, 'difference')} put right.`;
 }

@@ -1,7 +1,7 @@
 /** SyncAll and SyncChanged: what is new in Zoho, module by module. */
-import { TaggedError } from '../errors.ts';
-import type { Json, Run } from '../workflows/workflow.ts';
+import { ActivitiesFailed, type Json, type Run } from '../workflows/workflow.ts';
 import type { ZohoClient } from '../zoho/client/client.ts';
+import { ZohoError } from '../zoho/client/errors.ts';
 import type { PullStrategy } from '../zoho/modules/modules.ts';
 import type { PullModule } from '../zoho/modules/pull-modules.ts';
 import { addCustomFields } from './custom-fields.ts';
@@ -72,11 +72,9 @@ async function pull(
     before += scan.total ?? scan.seen;
     tell(run, module, scan);
   }
+  demandOne(run, done);
   await finishPull(run, payload, done);
   await addCustomFields(run);
-  const { name } = run;
-  if (done.length > 0 && done.every(({ scan }) => scan.refused))
-    throw new TaggedError('ValidationError', `${name}: ${done.map(({ scan }) => scan.problems[0]).join(' ')}`);
   return {
     modules: Object.fromEntries(modules.map(({ name }) => [name, resultOf(done.find((d) => d.module.name === name))])),
   };
@@ -93,6 +91,20 @@ function begin(run: Run<unknown>, module: PullModule, decide: Decide): Promise<B
       return { started_at: now.toISOString(), ...(await decide(module, now)) };
     },
     write: async (_trx, begun) => begun,
+  });
+}
+
+/** A run of which Zoho refused every module has failed; a retry asks Zoho for these pages again. */
+function demandOne({ name }: Run<unknown>, done: readonly Done[]): void {
+  const refusals = done.flatMap(({ scan }) => scan.refused ?? []);
+  const [first] = refusals;
+  if (first === undefined || refusals.length < done.length) return;
+  const { message, status, code, body } = first;
+  throw new ActivitiesFailed(`${name}: ${refusals.map((refusal) => refusal.message).join(' ')}`, {
+    activities: refusals.map(({ activity }) => activity),
+    cause: new ZohoError('refused', message, {
+      ...{ status: status ?? undefined, code: code ?? undefined, body: body ?? undefined },
+    }),
   });
 }
 

@@ -1,4 +1,5 @@
 /** Reads a module's list page by page, fetches what is new, and notices when the list was not read whole. */
+import type { ZohoError } from '../zoho/client/errors.ts';
 import { type ListPage, MAX_PER_PAGE } from '../zoho/client/list.ts';
 import type { PullStrategy } from '../zoho/modules/modules.ts';
 import { reachedMark, strategyAfterPage } from '../zoho/modules/strategy.ts';
@@ -7,7 +8,7 @@ import { countSeen, storePage } from './pages.ts';
 import { type PageRead, Paging } from './paging.ts';
 import { rowsToFetch } from './rows.ts';
 import type { Scope } from './scope.ts';
-import { orPostponed, refusal, turnOf } from './turn.ts';
+import { isRefusal, orPostponed, turnOf } from './turn.ts';
 
 export type Scan = {
   strategy: PullStrategy;
@@ -29,9 +30,12 @@ export type Scan = {
   unusable: number;
   /** Sentences about what could not be seen, fetched or believed. */
   problems: string[];
-  /** The module cannot be pulled at all; `problems` says why. */
-  refused: boolean;
+  /** The module cannot be pulled: the activity that Zoho refused, and its answer. */
+  refused: (Refusal & { activity: string }) | null;
 };
+
+/** What Zoho said when it refused a page. */
+type Refusal = { message: string; status: number | null; code: number | null; body: string | null };
 
 type PageOutput = Omit<PageRead, 'seen'> & {
   /** Different records of all pages; null where nobody has to know. */
@@ -39,7 +43,7 @@ type PageOutput = Omit<PageRead, 'seen'> & {
   /** Phrases about rows that cannot be used. */
   unusable: string[];
   todo: number;
-  refusal: string | null;
+  refusal: Refusal | null;
 };
 
 /** Reads the list by a strategy, from `since` on where the strategy heeds it, and sends whatever is new to the mirror. */
@@ -50,7 +54,9 @@ export async function scanModule(scope: Scope, how: { strategy: PullStrategy; si
   for (let more = true; more; ) {
     const { page, label } = paging;
     const output = await readPage(scope, paging, how.since);
-    if (output.refusal !== null) return { ...scan, refused: true, problems: [output.refusal] };
+    const { refusal } = output;
+    if (refusal !== null)
+      return { ...scan, refused: { ...refusal, activity: activityOf(scope, label) }, problems: [refusal.message] };
     unusable.set(page, output.unusable);
     scan.unusable = [...unusable.values()].flat().length;
     await addPage(scan, scope, { page, label }, output);
@@ -76,7 +82,7 @@ const NOTHING = {
     notGiven: 0,
     unusable: 0,
   },
-  refused: false,
+  refused: null,
 };
 
 async function addPage(
@@ -102,7 +108,7 @@ async function addPage(
 async function readPage(scope: Scope, paging: Paging, since: Date | null): Promise<PageOutput> {
   const { run, client, module, part } = scope;
   const { page, strategy, label, counts } = paging;
-  return run.activity(`${module.name} ${label}`, {
+  return run.activity(activityOf(scope, label), {
     async fetch() {
       const query = {
         ...{ page, withTotal: true, newestFirst: strategy === 'sorted-scan' },
@@ -112,13 +118,12 @@ async function readPage(scope: Scope, paging: Paging, since: Date | null): Promi
         const list = await client.listPage(module, query, turnOf(run));
         return { list, wanted: await rowsToFetch(run.db, part.organizationId, module.name, list.rows) };
       } catch (error) {
-        const why = refusal(error);
-        if (why === null) throw orPostponed(error);
-        return { refusal: why };
+        if (!isRefusal(error)) throw orPostponed(error);
+        return { refused: error };
       }
     },
     async write(trx, fetched) {
-      if (fetched.list === undefined) return refusedPage(strategy, fetched.refusal);
+      if (fetched.list === undefined) return refusedPage(strategy, fetched.refused);
       const { list, wanted } = fetched;
       const todo = list.rows.filter(({ id }) => wanted.has(id)).map(({ id, hash }) => ({ id, hash }));
       await storePage(trx, part, { page, ids: list.rows.map(({ id }) => id), todo });
@@ -138,8 +143,13 @@ function pageOutput(list: ListPage, todo: number, strategy: PullStrategy, since:
   };
 }
 
-function refusedPage(strategy: PullStrategy, why: string): PageOutput {
-  return { unusable: [], todo: 0, total: null, seen: null, more: false, reached: false, strategy, refusal: why };
+function refusedPage(strategy: PullStrategy, { message, status, code, body }: ZohoError): PageOutput {
+  const refusal = { message, status: status ?? null, code: code ?? null, body: body ?? null };
+  return { unusable: [], todo: 0, total: null, seen: null, more: false, reached: false, strategy, refusal };
+}
+
+function activityOf({ module }: Scope, label: string): string {
+  return `${module.name} ${label}`;
 }
 
 function noteProgress({ run, module, before }: Scope, { total }: ListPage, records: number): void {

@@ -21,10 +21,14 @@ export function orPostponed(error: unknown): unknown {
 }
 
 /**
- * Why Zoho will not give what was asked for, as a sentence, or null when the error is of another kind. Asking again would
- * not help: a scope or a permission is missing, or the organization has no such module.
+ * Whether Zoho will not give what was asked for. Asking again at once would not help: a scope or a permission is missing,
+ * or the organization has no such module.
  */
+export function isRefusal(error: unknown): error is ZohoError {
+  return error instanceof ZohoError && ['unauthorized', 'refused', 'not-found'].includes(error.problem);
+}
+
+/** Why Zoho will not give what was asked for, as a sentence, or null when the error is of another kind. */
 export function refusal(error: unknown): string | null {
-  if (!(error instanceof ZohoError)) return null;
-  return ['unauthorized', 'refused', 'not-found'].includes(error.problem) ? error.message : null;
+  return isRefusal(error) ? error.message : null;
 }

@@ -148,7 +148,7 @@ export class ActiveRun implements Run {
     if (isStop(error) || isDatabaseAway(error)) throw error;
     const { tag, permanent, message, retryAfterSeconds, detail } = classify(error);
     if (tag === 'RateLimitError') throw new Postponed(retryAfterSeconds ?? RATE_LIMIT_SECONDS, message);
-    const retrySeconds = permanent ? undefined : wait;
+    const retrySeconds = permanent || wait === undefined ? undefined : Math.max(wait, retryAfterSeconds ?? 0);
     const facts = { attempt, duration_ms: elapsed(startedAt), error_tag: tag, error_message: message, ...detail };
     const line = { ...facts, retry_in_seconds: retrySeconds ?? null };
     if (retrySeconds === undefined) this.log.error(line, 'activity failed');
@@ -158,7 +158,7 @@ export class ActiveRun implements Run {
       ...(retrySeconds === undefined ? {} : { retrySeconds }),
     });
     if (retrySeconds === undefined) throw error;
-    return Math.max(retrySeconds, retryAfterSeconds ?? 0);
+    return retrySeconds;
   }
 }
 

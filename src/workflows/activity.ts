@@ -41,7 +41,8 @@ export async function beginActivity(
         'running', ${attempt}, clock_timestamp()
       from run where mine and status = 'running' and not paused
       on conflict (workflow_id, name) do update
-        set status = 'running', attempt = excluded.attempt, started_at = excluded.started_at, completed_at = null
+        set status = 'running', attempt = excluded.attempt, started_at = excluded.started_at, completed_at = null,
+          next_attempt_at = null
         where a.status <> 'completed')
     select run.status, mine, paused, progress, coalesce(a.status = 'completed', false) as done, a.output,
       exists (select from tds_workflows where status = 'running' and lease is null and name = any(${names})
@@ -111,7 +112,8 @@ export async function failActivity(
   await db.transaction().execute(async (trx) => {
     const { numAffectedRows } = await sql`
       update tds_workflow_activities set status = ${ended ? 'failed' : 'retry'}, error = ${JSON.stringify(failure)}::jsonb,
-        completed_at = case when ${ended}::boolean then clock_timestamp() end
+        completed_at = case when ${ended}::boolean then clock_timestamp() end,
+        next_attempt_at = clock_timestamp() + make_interval(secs => ${retrySeconds ?? null})
       where workflow_id = ${held.id} and name = ${name} and exists (
         select from tds_workflows where id = ${held.id} and lease = ${held.lease} for no key update)`.execute(trx);
     if (numAffectedRows === 0n) return;

@@ -5,7 +5,7 @@ import { type Failure, failureOf } from './failure.ts';
 import { completeRun, failRun, giveBack } from './finish.ts';
 import type { HeldRun } from './held.ts';
 import { remember } from './history.ts';
-import { type Json, Postponed, Stopped, type WorkflowDefinition } from './workflow.ts';
+import { ActivitiesFailed, type Json, Postponed, Stopped, type WorkflowDefinition } from './workflow.ts';
 
 /** How a worker's hold on a run ended. `left`: the database was away, and the sweep gives the run back later. */
 export type RunEnd = 'completed' | 'failed' | 'postponed' | 'stopped' | 'left';
@@ -39,7 +39,7 @@ export async function executeRun(
 
 type Ending =
   | { kind: 'completed'; result: Json }
-  | { kind: 'failed'; failure: Failure }
+  | { kind: 'failed'; failure: Failure; activities?: readonly string[] }
   | { kind: 'postponed'; seconds: number; reason: string }
   | { kind: 'stopped'; why: Stopped['why'] };
 
@@ -51,7 +51,8 @@ async function attempt(definition: WorkflowDefinition, run: ActiveRun): Promise<
     if (thrown instanceof Postponed) return { kind: 'postponed', seconds: thrown.seconds, reason: thrown.message };
     if (thrown instanceof Stopped) return { kind: 'stopped', why: thrown.why };
     if (isDatabaseAway(thrown)) throw thrown;
-    return { kind: 'failed', failure: failureOf(thrown) };
+    const activities = thrown instanceof ActivitiesFailed ? thrown.activities : [];
+    return { kind: 'failed', failure: failureOf(thrown), activities };
   }
 }
 
@@ -59,7 +60,7 @@ async function attempt(definition: WorkflowDefinition, run: ActiveRun): Promise<
 async function settle(context: RunContext, held: HeldRun, ending: Ending): Promise<Ending> {
   const { db } = context;
   if (ending.kind === 'completed') return complete(context, held, ending);
-  if (ending.kind === 'failed' && (await failRun(db, held, ending.failure))) return ending;
+  if (ending.kind === 'failed' && (await failRun(db, held, ending.failure, ending.activities))) return ending;
   if (ending.kind === 'postponed') return postpone(db, held, ending);
   await giveBack(db, held, { seconds: 0, waitsFor: null });
   return ending.kind === 'stopped' ? ending : { kind: 'stopped', why: 'lease_lost' };

@@ -13,11 +13,22 @@ export async function completeRun(db: Database, held: HeldRun, result: Json): Pr
   return endRun(db, held, sql`status = 'completed', result = ${JSON.stringify(result)}::jsonb`);
 }
 
-/** The run has failed for good, until an operator retries it. */
-export async function failRun(db: Database, held: HeldRun, failure: Failure): Promise<boolean> {
+/**
+ * The run has failed for good, until an operator retries it.
+ * @param activities completed ones that failed with it after all
+ */
+export async function failRun(
+  db: Database,
+  held: HeldRun,
+  failure: Failure,
+  activities: readonly string[] = [],
+): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
     const ended = await endRun(trx, held, sql`status = 'failed', result = ${JSON.stringify(failure)}::jsonb`);
     if (ended) {
+      await sql`
+        update tds_workflow_activities set status = 'failed', output = null, error = ${JSON.stringify(failure)}::jsonb
+        where workflow_id = ${held.id} and name = any (${activities}::text[]) and status = 'completed'`.execute(trx);
       await remember(trx, {
         ...{ workflowId: held.id, workerId: held.workerId, errorTag: failure.tag },
         message: `failed: ${failure.message}`,
@@ -56,6 +67,6 @@ export async function giveBack(
 /** A WITH clause: activities that were under way in these runs will be done again. */
 export function interrupted(ids: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`interrupted as (
-      update tds_workflow_activities set status = 'interrupted'
+      update tds_workflow_activities set status = 'interrupted', next_attempt_at = null
       where workflow_id in (${ids}) and status in ('running', 'retry'))`;
 }

@@ -4,6 +4,7 @@ import type { ClientBase } from 'pg';
 import type { TSchema } from 'typebox';
 import type { Database } from '../db/database.ts';
 import type { Schema } from '../db/schema.ts';
+import { TaggedError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 
 /** What can be stored as JSON and read back the same. */
@@ -85,6 +86,19 @@ export class Postponed extends Error {
   constructor(seconds: number, reason: string) {
     super(reason);
     this.seconds = seconds;
+  }
+}
+
+/**
+ * Thrown by a definition whose run fails for what activities have found that were completed, such as a refusal that other
+ * activities outlive. They are `failed` then, and a retry does them again.
+ */
+export class ActivitiesFailed extends TaggedError {
+  readonly activities: readonly string[];
+
+  constructor(message: string, { activities, cause }: { activities: readonly string[]; cause: unknown }) {
+    super('ValidationError', message, { cause });
+    this.activities = activities;
   }
 }
 

@@ -21,7 +21,7 @@ type Run = {
 
 async function addRun({ name = 'SyncChanged', organizationId = '10', status = 'completed', ...rest }: Run) {
   const { began = 10, ended = began - 1, records = 60, tag = 'NetworkError' } = rest;
-  const result = status === 'failed' ? { message: 'no answer', tag, cause: [{ name: 'Error' }] } : {};
+  const result = status === 'failed' ? { message: 'no answer', tag, cause: [{ name: 'Error', status: 503 }] } : {};
   const { rows } = await pool.query<{ id: string }>(
     `with run as (
        insert into tds_workflows (name, organization_id, status, payload, result, progress, started_by, created_at, updated_at)
@@ -30,9 +30,12 @@ async function addRun({ name = 'SyncChanged', organizationId = '10', status = 'c
      insert into tds_workflow_activities (workflow_id, name, position, status, attempt, started_at, completed_at, output)
      select id, 'invoice begin', 1, 'completed', 3, now(), now(),
        '{"since":"2026-01-01T00:00:00.000Z","started_at":"2026-01-02T00:00:00.000Z"}' from run returning workflow_id as id`,
-    [name, organizationId, status, JSON.stringify(result), records, began, ended],
+    // It fails once it has an activity, as runs do.
+    [name, organizationId, status === 'failed' ? 'paused' : status, JSON.stringify(result), records, began, ended],
   );
-  return rows[0]?.id ?? '';
+  const id = rows[0]?.id ?? '';
+  if (status === 'failed') await pool.query(`update tds_workflows set status = 'failed' where id = $1`, [id]);
+  return id;
 }
 
 async function process(count: number, outcome: Outcome, eventType = 'invoice.updated'): Promise<string[]> {
@@ -193,7 +196,8 @@ t.test('errors have a type, retries and when the next one comes', async (t) => {
     id: run,
     kind: 'run',
     retry_count: 2,
-    error_details: [{ name: 'Error' }],
+    next_retry_at: null,
+    error_details: { activity: 'invoice begin', causes: [{ name: 'Error', status: 503 }], response_status: 503 },
   });
 });
 
@@ -226,6 +230,50 @@ t.test('an error is resolved by an operator, or by the next run that succeeds', 
   const [dead] = await process(1, DIES);
   t.match((await resolve(dead ?? '')).json(), { status: 409, detail: /Retry or discard its dead letter/ });
   t.match((await resolve(randomUUID())).json(), { status: 404 });
+});
+
+t.test('the error of a run that is retried stays until the run has ended, and is kept as resolved', async (t) => {
+  for (const end of ['completed', 'terminated']) {
+    const id = await addRun({ name: end === 'completed' ? 'SyncAll' : 'Reconcile', status: 'failed', began: 30 });
+    await pool.query(`update tds_workflows set status = 'running', result = null, updated_at = now() where id = $1`, [
+      id,
+    ]);
+    const error = { id, error_message: 'no answer', error_type: 'NetworkError', retry_count: 2 };
+    t.match(await get('errors'), { unresolved: 1, errors: [{ ...error, resolved_at: null }] });
+    await pool.query(`update tds_workflows set status = $1, result = '{}', updated_at = now() where id = $2`, [
+      end,
+      id,
+    ]);
+    t.match(await get('errors'), { unresolved: 0, errors: [] });
+    const { errors } = await get('errors?include_resolved=true');
+    t.match(
+      errors.find((other: { id: string }) => other.id === id),
+      { ...error, resolved_at: String },
+    );
+  }
+  t.match(await get('health'), { last_failed_sync: String });
+});
+
+t.test('an activity that waits for its next attempt is an error of its run', async (t) => {
+  const id = await addRun({ status: 'running' });
+  await pool.query(
+    `insert into tds_workflow_activities (workflow_id, name, position, status, attempt, started_at, error, next_attempt_at)
+     values ($1, 'invoice page 1', 2, 'retry', 3, now(), $2, now() + interval '4 seconds')`,
+    [id, { message: 'no answer', tag: 'TimeoutError', cause: [{ name: 'Error' }], stack: 'at call' }],
+  );
+  t.match(await get('errors'), {
+    ...{ unresolved: 1, by_type: { TimeoutError: 1 } },
+    errors: [
+      {
+        ...{ id, kind: 'run', retry_count: 3, next_retry_at: String, next_retry_in: /^\d+ s$/, resolved_at: null },
+        error_details: { activity: 'invoice page 1', response_status: null, stack: 'at call' },
+      },
+    ],
+  });
+  await pool.query(`update tds_workflow_activities set status = 'running' where workflow_id = $1 and position = 2`, [
+    id,
+  ]);
+  t.match(await get('errors'), { unresolved: 0, errors: [] });
 });
 
 t.test('a failed run that an operator retried and that fails again is an error again', async (t) => {

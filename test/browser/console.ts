@@ -43,6 +43,7 @@ const TABLES = [
   'tds_dead_letter_queue',
   'tds_workers',
   'tds_processing_totals',
+  'tds_workflows',
 ] as const;
 
 async function addWorker(db: TestDatabase['db']): Promise<void> {

@@ -13,19 +13,19 @@ t.beforeEach(() => sql`truncate tds_retry_runs cascade`.execute(db));
 
 t.test('the queue is paused for a reason, says so to everybody, and is resumed', async (t) => {
   const page = await visit();
-  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.locator('#queue-deeds').getByRole('button', { name: 'Pause' }).click();
   await page.locator('#pause-reason').fill('5xx from Zoho Books');
   await page.keyboard.press('Enter');
   await page.getByText('Paused by local: 5xx from Zoho Books.').waitFor();
   t.match(await pauseState(db), { paused: true, reason: '5xx from Zoho Books' });
-  await page.getByRole('button', { name: 'Resume' }).click();
-  await page.getByRole('button', { name: 'Pause' }).waitFor();
+  await page.locator('#queue-deeds').getByRole('button', { name: 'Resume' }).click();
+  await page.locator('#queue-deeds').getByRole('button', { name: 'Pause' }).waitFor();
   t.match(await pauseState(db), { paused: false });
 });
 
 t.test('Cancel pauses nothing', async (t) => {
   const page = await visit();
-  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.locator('#queue-deeds').getByRole('button', { name: 'Pause' }).click();
   await page.locator('#pause').getByRole('button', { name: 'Cancel' }).click();
   await page.locator('#pause').waitFor({ state: 'hidden' });
   t.match(await pauseState(db), { paused: false });
@@ -50,7 +50,7 @@ t.test('events that hang in a worker are released after a look at how many there
   await sql`update tds_sync_queue set started_at = now() - interval '2 hours'`.execute(db);
   await page.getByRole('button', { name: 'Release stuck events' }).click();
   await page.getByRole('heading', { name: 'Release 2 events?' }).waitFor();
-  await page.locator('#sure-yes').click();
+  await page.locator('#confirm-yes').click();
   await page.getByText('2 events released.').waitFor();
   t.equal(await countPending(db), 2);
 });
@@ -63,7 +63,7 @@ t.test('what follows from the queue is rebuilt after a look at what differs', as
   await sql`alter table tds_queue_waiting enable trigger user`.execute(db);
   await page.getByRole('button', { name: 'Rebuild' }).click();
   await page.getByText('waiting events').waitFor();
-  await page.locator('#sure-yes').click();
+  await page.locator('#confirm-yes').click();
   await page.getByText(/^Rebuilt: /).waitFor();
   const { rows } = await sql`select from tds_queue_waiting`.execute(db);
   t.equal(rows.length, 2);

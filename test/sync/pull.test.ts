@@ -1,4 +1,9 @@
 import t from 'tap';
+import { syncDefinitions } from '../../src/sync/definitions.ts';
+import { type Failure, failureOf } from '../../src/workflows/failure.ts';
+import { Workflows } from '../../src/workflows/registry.ts';
+import { validateRequest } from '../../src/workflows/validate.ts';
+import { pullModules } from '../../src/zoho/modules/pull-modules.ts';
 import { testDatabase } from '../helper.ts';
 import type { Entry } from '../zoho/books.ts';
 import { disagreeing, settled, startMirroring } from './mirroring.ts';
@@ -165,6 +170,20 @@ t.test('one record that Zoho will not give does not keep us from the others', as
   t.equal(await mirrored(), 11);
 });
 
+t.test('a run of which Zoho refuses every module fails with its answer, and a retry asks again', async (t) => {
+  const { start, resume, standIn } = await stage(t, database, { invoice: 2, item: 3 });
+  standIn.faults.next('error-in-200', /^\/(invoices|items)\?/, 2);
+  const run = start('SyncAll', { modules: ['invoice', 'item'] });
+  const failed = await resume(run).then(() => t.fail('it completed'), failureOf);
+  const answer = { status: 200, code: '2', body: '{"code":2,"message":"Invalid value passed"}' };
+  t.match(failed, { tag: 'ValidationError', message: /\/invoices: .*\/items: / });
+  t.match((failed as Failure).cause[1], answer);
+  t.same(await marks(), {});
+  t.match(await resume(run), { modules: { invoice: { fetched: 2 }, item: { fetched: 3 } } });
+  t.equal(await mirrored(), 5);
+  t.same(Object.keys(await marks()).sort(), ['invoice', 'item']);
+});
+
 t.test('a list that takes many pages is not read whole all the time, unless its module is named', async (t) => {
   const { run, calls } = await stage(t, database, { item: 201 }, { callsPerMinute: 1_000_000, callsPerDay: 3000 });
   await run('SyncAllItems');
@@ -175,6 +194,15 @@ t.test('a list that takes many pages is not read whole all the time, unless its 
   t.match((await run<Pulled>('SyncChangedItems')).modules.item, { records: 201, fetched: 0 });
   await pool.query(`update tds_pull_marks set scanned_at = now() - interval '1 day'`);
   t.match((await run<Pulled>('SyncChanged')).modules.item, { records: 201, fetched: 0 });
+});
+
+t.test('a module that there is not is answered with all that there are', async (t) => {
+  const { client } = await stage(t, database, {});
+  const workflows = new Workflows(syncDefinitions(db, new Map([['10', client]])), ['10']);
+  const answer = validateRequest(workflows, '10', 'SyncAll', { modules: ['incoice'] });
+  const all = pullModules.map(({ name }) => name).join(', ');
+  const detail = `Correct payload.modules.0: it must be one of ${all}.`;
+  t.same(answer, { refusal: { code: 'invalid_payload', detail } });
 });
 
 t.test('a plan says how many records, calls and days a run would take', async (t) => {

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Database } from '../../src/db/database.ts';
 import { syncDefinitions } from '../../src/sync/definitions.ts';
-import { type Activity, type Json, Postponed, type Run } from '../../src/workflows/workflow.ts';
+import { ActivitiesFailed, type Activity, type Json, Postponed, type Run } from '../../src/workflows/workflow.ts';
 import type { ZohoClient } from '../../src/zoho/client/client.ts';
 import { silentLog } from '../helper.ts';
 
@@ -59,6 +59,7 @@ export function runner(db: Database, client: ZohoClient) {
       try {
         return await (find(run.name)?.run(run as never) ?? Promise.reject(new Error(`no workflow ${run.name}`)));
       } catch (error) {
+        if (error instanceof ActivitiesFailed) for (const name of error.activities) run.outputs.delete(name);
         if (!(error instanceof Postponed)) throw error;
         run.postponed.push(error.message);
         await run.onPostponed(error.message);

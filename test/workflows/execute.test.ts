@@ -3,7 +3,7 @@ import t from 'tap';
 import { TaggedError } from '../../src/errors.ts';
 import { readActivities, readLog, readWorkflow } from '../../src/workflows/inspect.ts';
 import { operate } from '../../src/workflows/operate.ts';
-import { Postponed, type Run } from '../../src/workflows/workflow.ts';
+import { ActivitiesFailed, Postponed, type Run } from '../../src/workflows/workflow.ts';
 import { testDatabase, waitFor } from '../helper.ts';
 import { createPages, pages, start, statusOf, testWorker, workflow, writtenPages } from './engine.ts';
 
@@ -73,6 +73,31 @@ t.test('a transient failure is tried five times more, a permanent one never', as
   t.match((await readActivities(db, ids[1])).activities, [{ status: 'failed', error: { tag: 'ValidationError' } }]);
 });
 
+t.test('an activity that waits for its next attempt says when that comes', async (t) => {
+  const patient = pages('Patient', 1, {
+    fetch() {
+      throw new TaggedError('NetworkError', 'gone', { retryAfterSeconds: 60 });
+    },
+  });
+  const id = await start(db, 'Patient');
+  const { loop } = await testWorker(t, database, [patient]);
+  const activity = () =>
+    db
+      .selectFrom('tds_workflow_activities')
+      .select(['status', 'error', sql<number>`extract(epoch from next_attempt_at - now())::float8`.as('seconds')])
+      .where('workflow_id', '=', id)
+      .executeTakeFirst();
+  await waitFor('a failed attempt', async () => (await activity())?.status === 'retry');
+  const { seconds, error } = (await activity()) ?? {};
+  t.ok(seconds && seconds > 30 && seconds <= 60, `in ${seconds} s`);
+  t.match(error, { message: 'gone', stack: /execute\.test/ });
+  t.match((await readLog(db, id)).at(-1), { message: 'attempt 1 failed, next attempt in 60 s: gone' });
+  await db.transaction().execute((trx) => operate(trx, id, 'pause', 'bob'));
+  loop.wake();
+  await waitFor('the run given back', async () => (await activity())?.status === 'interrupted');
+  t.equal((await activity())?.seconds, null);
+});
+
 t.test('a retried run goes on from the last activity that was completed', async (t) => {
   let broken = true;
   const fetched: number[] = [];
@@ -91,6 +116,37 @@ t.test('a retried run goes on from the last activity that was completed', async 
   await until(id, 'completed');
   t.same(fetched, [1, 2, 2, 3]);
   t.same(await writtenPages(db, id), [1, 2, 3]);
+});
+
+t.test('an activity that its run failed for is done again by a retry, though it was completed', async (t) => {
+  let refused = true;
+  const fetched: string[] = [];
+  const ask = (run: Run, name: string) =>
+    run.activity(name, {
+      async fetch() {
+        fetched.push(name);
+        return refused;
+      },
+      write: async (_trx, answer) => answer,
+    });
+  const refusable = workflow('Refusable', async (run) => {
+    await ask(run, 'first');
+    const answer = await ask(run, 'second');
+    const cause = Object.assign(new Error('no such filter'), { status: 400, body: '{"code":2}' });
+    if (answer) throw new ActivitiesFailed('refused', { activities: ['second'], cause });
+    return null;
+  });
+  const id = await start(db, 'Refusable');
+  await testWorker(t, database, [refusable]);
+  await until(id, 'failed');
+  const cause = [{ message: 'refused' }, { status: 400, body: '{"code":2}' }];
+  t.match((await readWorkflow(db, id))?.result, { message: 'refused', tag: 'ValidationError', cause });
+  const { activities } = await readActivities(db, id);
+  t.match(activities, [{ status: 'completed' }, { status: 'failed', output: null, error: { cause } }]);
+  refused = false;
+  t.match(await db.transaction().execute((trx) => operate(trx, id, 'retry', 'bob')), { outcome: 'done' });
+  await until(id, 'completed');
+  t.same(fetched, ['first', 'second', 'second']);
 });
 
 t.test('a run that has to wait is given back with its reason, at no cost', async (t) => {

@@ -29,6 +29,8 @@ export type Workflows = {
   approved_as: Optional<string>;
   created_at: GeneratedTimestamp;
   updated_at: GeneratedTimestamp;
+  last_failed_at: OptionalTimestamp;
+  last_failure: Json;
 };
 
 export type WorkflowActivities = {
@@ -41,6 +43,7 @@ export type WorkflowActivities = {
   completed_at: OptionalTimestamp;
   output: Json;
   error: Json;
+  next_attempt_at: OptionalTimestamp;
 };
 
 export type WorkflowLogs = {

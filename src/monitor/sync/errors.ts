@@ -20,14 +20,26 @@ type Row = {
   resolved_at: Date | null;
 };
 
-// Resolved: by an operator since it failed, or by the next run of the same name and organization that succeeded.
+// Resolved: by an operator since it failed, by the run itself that was retried and has ended, or by the next run of the
+// same name and organization that succeeded. A run that was retried and is under way is not yet right.
 const RESOLVED_AT = sql`least(
-  (select resolved_at from tds_sync_resolutions s where s.workflow_id = r.id and s.resolved_at >= r.completed_at),
+  (select resolved_at from tds_sync_resolutions s where s.workflow_id = r.id and s.resolved_at >= r.failed_at),
+  case when run_status in ('completed', 'terminated') then updated_at end,
   (select later.updated_at from tds_workflows later where later.name = r.name
     and later.organization_id = r.organization_id and later.created_at > r.started_at and later.status = 'completed'
     order by later.created_at limit 1))`;
+// An activity that waits for its next attempt is an error of its run, before the run fails for it.
 const FAILED_RUNS = sql`(
-  select r.*, ${RESOLVED_AT} as resolved_at from ${RUNS} r where run_status = 'failed')`;
+  select r.*, case when waits then null else ${RESOLVED_AT} end as resolved_at from (
+    select r.*, a.workflow_id is not null as waits, a.next_attempt_at, coalesce(a.started_at,
+        case when run_status = 'failed' then r.completed_at else last_failed_at end) as failed_at,
+      case when a.workflow_id is not null then a.error || jsonb_build_object('activity', a.name, 'attempt', a.attempt + 1)
+        else last_failure end as failure
+    from (select * from ${RUNS} r where last_failed_at is not null or run_status = 'running') r
+    left join lateral (
+      select * from tds_workflow_activities a where r.run_status = 'running' and a.workflow_id = r.id and a.status = 'retry'
+      order by position desc limit 1) a on true
+    where last_failed_at is not null or a.workflow_id is not null) r)`;
 
 /** GET /dashboard/sync/errors: the latest first. */
 export async function syncErrors(
@@ -69,16 +81,17 @@ export async function countUnresolved(db: Database): Promise<number> {
   return rows[0]?.n ?? 0;
 }
 
+const DETAILS = sql`jsonb_build_object('activity', failure -> 'activity', 'stack', failure -> 'stack',
+  'response_status', jsonb_path_query_first(failure, '$.cause[*].status'), 'causes', failure -> 'cause')`;
+
 async function failedRuns(db: Database, limit: number, includeResolved: boolean): Promise<Row[]> {
   const { rows } = await sql<Row>`
-    select r.id, 'run' as kind, organization_id, r.name, sync_type, coalesce(result ->> 'tag', 'UnknownError') as error_type,
-      coalesce(result ->> 'message', '') as error_message, result -> 'cause' as error_details,
-      coalesce(last.attempt - 1, 0) as retry_count, null::timestamptz as next_retry_at, completed_at as created_at,
-      resolved_at
+    select r.id, 'run' as kind, organization_id, r.name, sync_type, coalesce(failure ->> 'tag', 'UnknownError') as error_type,
+      coalesce(failure ->> 'message', '') as error_message, ${DETAILS} as error_details,
+      coalesce((failure ->> 'attempt')::int - 1, 0) as retry_count, next_attempt_at as next_retry_at,
+      failed_at as created_at, resolved_at
     from (select * from ${FAILED_RUNS} r where ${includeResolved}::boolean or resolved_at is null
-      order by completed_at desc, id desc limit ${limit}) r
-    left join lateral (
-      select attempt from tds_workflow_activities a where a.workflow_id = r.id order by position desc limit 1) last on true
+      order by failed_at desc, id desc limit ${limit}) r
     order by created_at desc`.execute(db);
   return rows;
 }
@@ -109,9 +122,8 @@ export type ResolveResult = { outcome: 'resolved' | 'already' | 'an_event' | 'no
 /** Says that a failed run is dealt with. Give it a transaction. What became of an event is decided at its dead letter. */
 export async function resolveSyncError(trx: Database, id: string, by: string): Promise<ResolveResult> {
   const { rows } = await sql<{ run_status: string; resolved_at: Date | null }>`
-    select run_status, resolved_at from (select r.*, ${RESOLVED_AT} as resolved_at from ${RUNS} r where id = ${id}) r`.execute(
-    trx,
-  );
+    select run_status, (select resolved_at from ${FAILED_RUNS} f where f.id = r.id) as resolved_at
+    from ${RUNS} r where id = ${id}`.execute(trx);
   const [run] = rows;
   if (run?.run_status === 'failed') {
     if (run.resolved_at !== null) return { outcome: 'already' };

@@ -39,6 +39,7 @@ export type EventsAsked = { limit: number; status?: SyncStatus | undefined; type
 /** Runs of pulls as sync events, in a FROM clause. A run that was terminated has not succeeded, so it has failed. */
 export const RUNS = sql`(
   select id, organization_id, name, created_at as started_at, progress, result, status as run_status, updated_at,
+    last_failed_at, last_failure,
     case when name like 'SyncAll%' then 'full' when name like 'SyncChanged%' then 'incremental' else 'reconcile' end as sync_type,
     case status when 'completed' then 'success' when 'running' then 'started' when 'paused' then 'started'
       else 'failed' end as status,

@@ -84,7 +84,7 @@ export async function syncStates(db: Database): Promise<SyncState[]> {
       select * from ${RUNS} r where status <> 'started' order by started_at desc, id desc limit ${LATEST_RUNS}),
     good as (select organization_id, max(completed_at) as at from latest where status = 'success' group by 1)
     select organization_id, max(completed_at) filter (where status = 'success') as last_successful_sync,
-      max(completed_at) filter (where status = 'failed') as last_failed_sync,
+      greatest(max(completed_at) filter (where status = 'failed'), max(last_failed_at)) as last_failed_sync,
       max(completed_at) filter (where status = 'success' and sync_type in ('full', 'reconcile')) as last_full_sync,
       max(completed_at) filter (where status = 'success' and sync_type = 'incremental') as last_incremental_sync,
       (count(*) filter (where status = 'failed' and completed_at > coalesce(good.at, '-infinity')))::int

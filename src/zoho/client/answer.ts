@@ -25,17 +25,19 @@ export function readAnswer(raw: RawAnswer, asked: Asked): Answer | ZohoError {
   const { status, text } = raw;
   const body = parsed(text);
   const code = isObject(body) ? codeOf(body) : undefined;
-  const details = { status, code, retryAfterSeconds: retryAfter(raw.headers) };
-  const said = `${asked.what}: Zoho answered ${status}${code === undefined ? '' : `, code ${code}`}`;
+  // An answer that says it is a success may hold records: those are for the mirror only.
+  const said = status >= 400 || (code ?? 0) !== 0 ? text : undefined;
+  const details = { status, code, body: said, retryAfterSeconds: retryAfter(raw.headers) };
+  const answered = `${asked.what}: Zoho answered ${status}${code === undefined ? '' : `, code ${code}`}`;
   const limit = LIMITS[code as keyof typeof LIMITS] ?? (status === 429 ? 'minute-limit' : undefined);
-  if (limit !== undefined) return new ZohoError(limit, `${said}${message(body)}`, details);
-  if (status >= 500) return new ZohoError('unavailable', `${said}${message(body)}`, details);
-  if (!isObject(body)) return new ZohoError('unreadable', `${said} with ${kindOf(text)} instead of JSON.`, details);
-  if (status === 401 || UNAUTHORIZED.has(code ?? 0)) return unauthorized(said + message(body), asked, details);
-  if (isNotFound(status, code)) return new ZohoError('not-found', `${said}${message(body)}`, details);
+  if (limit !== undefined) return new ZohoError(limit, `${answered}${message(body)}`, details);
+  if (status >= 500) return new ZohoError('unavailable', `${answered}${message(body)}`, details);
+  if (!isObject(body)) return new ZohoError('unreadable', `${answered} with ${kindOf(text)} instead of JSON.`, details);
+  if (status === 401 || UNAUTHORIZED.has(code ?? 0)) return unauthorized(answered + message(body), asked, details);
+  if (isNotFound(status, code)) return new ZohoError('not-found', `${answered}${message(body)}`, details);
   // 201: something was made.
   if ((status !== 200 && status !== 201) || (code ?? 0) !== 0)
-    return new ZohoError('refused', `${said}${message(body)}`, details);
+    return new ZohoError('refused', `${answered}${message(body)}`, details);
   return { text, body };
 }
 
@@ -63,13 +65,13 @@ function isNotFound(status: number, code: number | undefined): boolean {
 function unauthorized(
   said: string,
   { scope }: Asked,
-  details: { status: number; code: number | undefined },
+  { status, code, body }: { status: number; code: number | undefined; body: string | undefined },
 ): ZohoError {
   return new ZohoError(
     'unauthorized',
     `${said} The token needs the scope ${scope}, and its user a role that may see all records of the module: ` +
       'make another with `npm run zoho -- connect`.',
-    { status: details.status, code: details.code },
+    { status, code, body },
   );
 }
 

@@ -17,12 +17,15 @@ export type ZohoProblem =
   | 'network';
 
 const LONGEST_MESSAGE = 1000;
+const LONGEST_BODY = 2000;
 
 type Details = {
   /** HTTP status, where there was an answer. */
   status?: number | undefined;
   /** Zoho's own `code`, where the answer had one. */
   code?: number | undefined;
+  /** The text of an answer that says what is wrong. */
+  body?: string | undefined;
   retryAfterSeconds?: number | undefined;
   cause?: unknown;
 };
@@ -48,9 +51,10 @@ export class ZohoError extends TaggedError {
   readonly problem: ZohoProblem;
   readonly status: number | undefined;
   readonly code: number | undefined;
+  readonly body: string | undefined;
 
   constructor(problem: ZohoProblem, message: string, details: Details = {}) {
-    const { status, code, retryAfterSeconds, cause } = details;
+    const { status, code, body, retryAfterSeconds, cause } = details;
     super(TAGS[problem], printable(message), {
       ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
       ...(cause === undefined ? {} : { cause }),
@@ -58,6 +62,7 @@ export class ZohoError extends TaggedError {
     this.problem = problem;
     this.status = status;
     this.code = code;
+    this.body = body?.slice(0, LONGEST_BODY);
   }
 }
 
