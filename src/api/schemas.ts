@@ -125,6 +125,7 @@ export const EventInQueue = Type.Object({
   attempt_count: Type.Integer({ examples: [1] }),
   priority: Type.Integer({ examples: [1], description: 'Lower runs first.' }),
   queued_at: Time,
+  requeued_at: Nullable(Time),
   started_at: Nullable(Time),
   completed_at: Nullable(Time),
   error_message: Nullable(Type.String()),

@@ -11,6 +11,7 @@ import { isHeld, onRelease } from './hold.js';
 import { renderDeadLetters } from './letters.js';
 import { go, place } from './place.js';
 import { renderActivity } from './plot.js';
+import { renderQueueDeeds } from './queue.js';
 import { operateRun } from './run-deeds.js';
 import { renderRuns } from './runs.js';
 import { askForToken, caller, meet, onSignIn } from './session.js';
@@ -64,6 +65,7 @@ function draw() {
   if (isHeld()) return;
   renderVerdict(judge(metrics, workers, me.supervisor));
   renderFigures(metrics, workers);
+  renderQueueDeeds(metrics.queue, total, me, refreshAnew);
   renderAlerts(metrics, me, acknowledge);
   renderActivity(activity);
   renderGroups(groups, total, me, isRunning(), retryThese);
@@ -71,6 +73,7 @@ function draw() {
     retry,
     edit,
     discard,
+    release,
   });
   renderEvents({ events: latest.events.rows, more: latest.events.more, status, text }, me, retryEvent);
   // Unknown while their list cannot be read: what is shown of them stays.
@@ -136,6 +139,11 @@ async function edit(letter) {
 
 async function discard(letter, click) {
   if (await discardLetter(letter, click)) refreshAnew();
+}
+
+async function release(letter, click) {
+  const path = `../api/admin/events/${letter.id}/release`;
+  if (await act(click, path, `${letter.event_type}: released, it waits in the queue again.`)) refreshAnew();
 }
 
 /** An event and its dead letter have the same id. */

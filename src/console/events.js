@@ -28,13 +28,13 @@ function nothing({ more, status, text }) {
 }
 
 function rows(event, me, retry) {
-  const { id, status, event_type, entity_id, attempt_count, queued_at, error_message } = event;
+  const { id, status, event_type, entity_id, attempt_count, queued_at, requeued_at, error_message } = event;
   const cells = [
     cell('Status', {}, tag(status, STATUSES[status]), status === 'dead_letter' && retryButton(event, me, retry)),
     cell('Event', {}, element('div', {}, event_type), element('div', { className: 'meta' }, copyable(id, 'event'))),
     cell('Entity', {}, entity_id === null ? 'none' : copyable(entity_id, `event-${id}`, 'entity id')),
     cell('Attempts', { className: 'number' }, number(attempt_count)),
-    cell('Queued', {}, time(queued_at)),
+    cell('Queued', {}, time(requeued_at ?? queued_at)),
     cell('Took', { className: 'number' }, took(event)),
   ];
   const row = element('tr', { role: 'row' }, ...cells);

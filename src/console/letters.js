@@ -10,7 +10,7 @@ const NONE = 'None. Events that fail three times would be listed here.';
 
 /**
  * `shown` is { letters, total, more, text, mayNot }: what is loaded of how many, and what they are filtered by; `deeds`
- * are { retry, edit, discard }, called with a letter and the click.
+ * are { retry, edit, discard, release }, called with a letter and the click.
  */
 export function renderDeadLetters(shown, me, deeds) {
   const { letters, total, text } = shown;
@@ -37,7 +37,8 @@ function summary({ letters, total, more, text }, matching) {
   return more ? `The latest ${number(letters.length)} of ${number(total)}.` : '';
 }
 
-function item(letter, me, { retry, edit, discard }) {
+function item(letter, me, { retry, edit, discard, release }) {
+  const isTaken = letter.quarantined_by !== null;
   const isUnread = letter.kind === 'quarantined';
   const name = `${letter.event_type} ${letter.entity_id ?? ''}`.trim();
   const deed = (word, key, work, extra = {}) =>
@@ -47,7 +48,7 @@ function item(letter, me, { retry, edit, discard }) {
   const buttons = element(
     'div',
     { className: 'deeds' },
-    deed(isUnread ? 'Parse again' : 'Retry', 'retry', retry),
+    isTaken ? deed('Release', 'release', release) : deed(isUnread ? 'Parse again' : 'Retry', 'retry', retry),
     !isUnread && deed('Edit', 'edit', edit, KEEPS_DIGITS ? {} : ROUNDS),
     deed('Discard', 'discard', discard),
   );
@@ -74,7 +75,7 @@ function body(letter) {
 }
 
 function details(letter) {
-  const title = letter.kind === 'quarantined' ? 'Body as received' : 'Payload';
+  const title = letter.payload === null ? 'Body as received' : 'Payload';
   const node = element(
     'details',
     {},
@@ -85,7 +86,8 @@ function details(letter) {
   return node;
 }
 
-function howItDied({ kind, attempt_count }) {
+function howItDied({ kind, attempt_count, quarantined_by }) {
+  if (quarantined_by !== null) return `, taken out of the queue by ${quarantined_by}`;
   return kind === 'quarantined' ? ', quarantined on arrival' : ` after ${plural(attempt_count, 'attempt')}`;
 }
 

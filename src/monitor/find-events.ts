@@ -12,6 +12,7 @@ export type FoundEvent = {
   attempt_count: number;
   priority: number;
   queued_at: Date;
+  requeued_at: Date | null;
   started_at: Date | null;
   completed_at: Date | null;
   error_message: string | null;
@@ -41,8 +42,8 @@ export async function findEvents(
   const match = isId ? sql`id = ${text}` : sql`strpos(entity_id, ${text}) > 0`;
   const status = statuses ? sql`and status = any(${statuses})` : sql``;
   const { rows } = await sql<FoundEvent & { at: string }>`
-    select id, event_type, entity_id, status, attempt_count, priority, queued_at, started_at, completed_at,
-      error_message, error_tag, outcome, id as event_id, organization_id, queued_at::text as at
+    select id, event_type, entity_id, status, attempt_count, priority, queued_at, requeued_at, started_at,
+      completed_at, error_message, error_tag, outcome, id as event_id, organization_id, queued_at::text as at
     from ${isId ? sql`tds_sync_queue` : sql`(${newest(after)} limit ${EVENTS_PER_PAGE}) q`}
     where ${match} ${status} order by queued_at desc, id desc limit ${limit}`.execute(db);
   const events = rows.map(({ at: _at, ...event }) => event);

@@ -11,6 +11,8 @@ export type NewestAsked = {
   after?: Position | undefined;
   /** Only events that a webhook brought. */
   webhooks?: boolean;
+  /** Only events that nobody has set back to wait. */
+  neverRequeued?: boolean;
   /** Events, the newest first, that are searched for those that wait before all that wait are looked up; default 5,000. */
   searched?: number;
 };
@@ -33,12 +35,19 @@ export function isAmongNewest(asked: NewestAsked): RawBuilder<boolean> {
     : sql<boolean>`${ofStatus} and q.id = any (array(${sql.join(parts, sql` union all `)}))`;
 }
 
-function isWanted({ after, webhooks }: NewestAsked, table: 'q' | 'd'): RawBuilder<boolean> {
-  const behind = after ? isBehind(after, `${table}.queued_at`, `${table}.id`) : sql<boolean>`true`;
-  if (!webhooks) return behind;
-  return sql`${behind} and exists (
-    select from tds_inbox_events i where i.event_id = ${sql.ref(`${table}.id`)} and i.came_by is null offset 0)`;
+function isWanted({ after, webhooks, neverRequeued }: NewestAsked, table: 'q' | 'd'): RawBuilder<boolean> {
+  const id = sql.ref(`${table}.id`);
+  const conditions = [
+    after && isBehind(after, `${table}.queued_at`, `${table}.id`),
+    webhooks && sql`exists (select from tds_inbox_events i where i.event_id = ${id} and i.came_by is null offset 0)`,
+    neverRequeued && (table === 'q' ? sql`q.requeued_at is null` : isNeverRequeued),
+  ].filter((condition) => condition !== undefined && condition !== false);
+  return sql`${sql.join([sql`true`, ...conditions], sql` and `)}`;
 }
+
+// Asked row by row: a join would begin with all that was never set back.
+const isNeverRequeued = sql`exists (
+  select from tds_sync_queue e where e.id = d.id and e.requeued_at is null offset 0)`;
 
 function dead(asked: NewestAsked): RawBuilder<unknown> {
   return sql`(select d.id from tds_dead_letter_queue d where d.resolved_at is null and ${isWanted(asked, 'd')}
@@ -52,13 +61,13 @@ function newestWaiting(statuses: Status[], asked: NewestAsked): RawBuilder<unkno
   return sql`(
     with recent as materialized (
       select q.id from (
-        select id, queued_at, status from tds_sync_queue where ${place}
+        select id, queued_at, requeued_at, status from tds_sync_queue where ${place}
         order by queued_at desc, id desc limit ${searched}) q
       where q.status = any (${statuses}) and ${isWanted(asked, 'q')} limit ${limit})
     select id from recent where (select count(*) from recent) = ${limit}
     union all
     (select q.id from tds_queue_waiting w
-       cross join lateral (select id, queued_at from tds_sync_queue where id = w.id offset 0) q
+       cross join lateral (select id, queued_at, requeued_at from tds_sync_queue where id = w.id offset 0) q
      where (select count(*) from recent) < ${limit} and w.status = any (${statuses}) and ${isWanted(asked, 'q')}
      order by q.queued_at desc, q.id desc limit ${limit}))`;
 }

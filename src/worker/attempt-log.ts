@@ -48,6 +48,8 @@ function factsOf({ event, end, durationMs }: Attempt) {
     outcome: end.outcome,
     duration_ms: Math.round(durationMs * 10) / 10,
     age_ms: Date.now() - event.receivedAt.getTime(),
+    // version-trace-span-flags (W3C Trace Context); left out of the line where tracing was off.
+    trace_id: event.traceparent?.split('-')[1],
   };
 }
 

@@ -30,6 +30,24 @@ t.test('CSV has the columns of the runbook, in its order', async (t) => {
   t.match(row, `too slow,tds-${id},,TimeoutError`);
 });
 
+t.test(
+  'a comma or a line end in an error moves no column for cut and adds no line for wc, and JSON keeps it',
+  async (t) => {
+    const ids = [await addDeadLetter(db, LETTER), await addDeadLetter(db, LETTER)];
+    await pool.query('update tds_sync_queue set error_message = $1', ['no JSON, at "1"\r\nline 2\nline 3']);
+    const { body } = await get('what=failed');
+    const rows = body.trimEnd().split('\n').slice(1);
+    t.equal(rows.length, 2);
+    t.same(
+      rows.map((row) => row.split(',')[7]),
+      ids.map(() => '"no JSON; at ""1"" line 2 line 3"'),
+    );
+    t.same(rows.map((row) => row.split(',')[8]).sort(), ids.map((id) => `tds-${id}`).sort());
+    const [event] = (await get('what=failed&format=json')).json();
+    t.equal(event.error_message, 'no JSON, at "1"\r\nline 2\nline 3');
+  },
+);
+
 t.test('personal data is redacted, unless an admin asks for it, and that is audited', async (t) => {
   await addDeadLetter(db, LETTER);
   for (const format of ['csv', 'json', 'jsonl']) {

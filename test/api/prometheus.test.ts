@@ -167,6 +167,7 @@ t.test('attempts are counted with their log rows, and stay when these are purged
 
 t.test('an opened circuit and repaired records are counted where they are written', async (t) => {
   const before = await scrape();
+  t.equal(before.sum('network_health_score'), 100, 'without calls nothing has failed');
   await sql`insert into tds_zoho_quota (organization_id, failures) values ('10', 4)`.execute(db);
   await sql`update tds_zoho_quota set failures = 5, paused_until = now() + interval '1 minute'`.execute(db);
   await sql`

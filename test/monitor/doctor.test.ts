@@ -145,6 +145,19 @@ const FAULTS: Record<string, Fault> = {
       next: /tds dlq retry --group [0-9a-f]{16}/,
     } as never,
   },
+  'many attempts fail': {
+    plant: () =>
+      pool.query(`
+        with totals as (insert into tds_processing_totals (bucket, succeeded, failed) values (now(), 15, 5)),
+        grouped as (
+          insert into tds_failure_groups (fingerprint, error_tag, message, place, failures, first_seen_at, last_seen_at)
+          values ('00000000000000aa', 'TimeoutError', 'no answer', 'price', 5, now(), now()))
+        insert into tds_failure_hours values ('00000000000000aa', date_trunc('hour', now()), 5)`),
+    is: {
+      ...{ code: 'failures', severity: 'critical', evidence: '5 of 20 attempts failed' },
+      ...{ cause: 'most of all TimeoutError: no answer', next: /00000000000000aa/ as never },
+    },
+  },
   'a bulk retry stopped itself': {
     plant: () =>
       pool.query(`insert into tds_retry_runs (created_by, selection, status, status_reason, rate_per_second, max_failure_percent, total, ended_at)

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import t from 'tap';
 import { readFacts } from '../../src/monitor/alerts/facts.ts';
+import { quarantine } from '../../src/queue/quarantine.ts';
 import type { Outcome } from '../../src/queue/vocabulary.ts';
 import { testDatabase } from '../helper.ts';
 import { arrive, Claimer, RELEASED, registerWorker } from '../queue/engine.ts';
@@ -170,3 +171,14 @@ async function totals(counts: Record<string, number>, ago = '1 minute'): Promise
 async function started(ago: string): Promise<void> {
   await sql`update tds_sync_queue set started_at = now() - ${ago}::interval where status = 'processing'`.execute(db);
 }
+
+t.test(
+  'deliveries in quarantine are those that nobody understood, not what an operator took out of the queue',
+  async (t) => {
+    const [id = ''] = await arrive(pool, ['q']);
+    await db.transaction().execute((trx) => quarantine(trx, id, 'ann', 'Duplicate event'));
+    t.equal((await facts()).quarantined, 0);
+    await sql`update tds_dead_letter_queue set quarantined_by = null where id = ${id}`.execute(db);
+    t.equal((await facts()).quarantined, 1);
+  },
+);

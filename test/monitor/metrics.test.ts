@@ -52,6 +52,21 @@ t.test('the oldest pending event counts whatever its priority', async (t) => {
   t.ok(age >= 600 && age < 660, `${age} s`);
 });
 
+t.test('an event that was set back to wait has waited since then, and hides no older one', async (t) => {
+  const [retried, old] = await arrive(pool, ['r1', 'r2']);
+  await sql`update tds_sync_queue set queued_at = now() - interval '3 days' where id = ${retried}`.execute(db);
+  await sql`update tds_sync_queue set status = 'dead_letter', error_message = 'no' where id = ${retried}`.execute(db);
+  await sql`update tds_sync_queue set status = 'pending' where id = ${retried}`.execute(db);
+  const alone = await oldestAge();
+  t.ok(alone < 60, `${alone} s`);
+  await sql`update tds_sync_queue set requeued_at = now() - interval '20 minutes' where id = ${retried}`.execute(db);
+  const waited = await oldestAge();
+  t.ok(waited >= 1200 && waited < 1260, `${waited} s`);
+  await sql`update tds_sync_queue set queued_at = now() - interval '1 hour' where id = ${old}`.execute(db);
+  const withOlder = await oldestAge();
+  t.ok(withOlder >= 3600 && withOlder < 3660, `${withOlder} s`);
+});
+
 t.test('an event in retry is not pending, whether it waits or may run', async (t) => {
   await arrive(pool, ['e1', 'e2']);
   const claimer = new Claimer(pool, await registerWorker(pool));

@@ -44,6 +44,17 @@ t.test('an event tells of its delivery, its attempts and the deeds of operators'
   t.equal(group.json().sample.event_id, id);
 });
 
+t.test('an event that an operator took out of the queue waits for its release, and not for a retry', async (t) => {
+  const [id] = await arrive(pool, ['7']);
+  const admin = { method: 'POST', url: `/api/admin/events/${id}` } as const;
+  const taken = await api.inject({ ...admin, url: `${admin.url}/quarantine`, payload: { reason: 'Duplicate event' } });
+  t.equal(taken.statusCode, 200);
+  t.match(await waits(id), { reason: 'quarantined', sentence: /^local took it out .*\(Duplicate event\).*release/ });
+  t.equal((await api.inject({ method: 'POST', url: `/dashboard/dead-letter/${id}/retry` })).statusCode, 409);
+  await api.inject({ ...admin, url: `${admin.url}/release` });
+  t.match(await waits(id), { reason: 'no_worker' });
+});
+
 t.test('an unknown event and a malformed id are told apart', async (t) => {
   t.equal((await api.inject(`/dashboard/events/${randomUUID()}`)).statusCode, 404);
   t.equal((await api.inject('/dashboard/events/7')).statusCode, 400);

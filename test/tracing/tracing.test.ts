@@ -79,7 +79,9 @@ t.test('one trace leads from the webhook through both processes to the handler a
     event_id,
   ]);
   t.match(rows[0].traceparent, new RegExp(`^00-${request.traceId}-[0-9a-f]{16}-01$`));
-  t.match(system.api.output(), `"trace_id":"${request.traceId}"`, 'the log line of the request names it');
+  const named = `"trace_id":"${request.traceId}"`;
+  t.match(system.api.output(), named, 'the log line of the request names it');
+  t.match(system.worker.output(), named, 'and that of the attempt');
 });
 
 t.test('what is done once for a set is linked with the trace of each of its events', async (t) => {

@@ -50,6 +50,8 @@ export type SyncQueue = {
   arrival: Generated<string>;
   entity_key: Bigint;
   queued_at: GeneratedTimestamp;
+  /** When it last went back to `pending` after it had ended; kept by a trigger. */
+  requeued_at: OptionalTimestamp;
   run_at: GeneratedTimestamp;
   priority: Generated<number>;
   payload_bytes: Generated<number>;

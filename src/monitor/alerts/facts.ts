@@ -170,11 +170,12 @@ const REJECTED = ['ValidationError', 'ConflictError'];
 const OTHER_SIDE = ['InternalServerError', 'ServiceUnavailableError'];
 
 async function letterFacts(db: Database): Promise<Pick<Facts, 'rejected' | 'otherSide' | 'quarantined'>> {
+  // What an operator took out of the queue is no news to anybody.
   const { rows } = await sql<{ error_tag: string; kind: string; letters: number }>`
     select error_tag, kind, count(*)::float8 as letters
-    from (select error_tag, kind from tds_dead_letter_queue where resolved_at is null
+    from (select error_tag, kind, quarantined_by from tds_dead_letter_queue where resolved_at is null
           order by moved_to_dlq_at desc, id desc limit ${MAX_LETTERS}) open
-    group by error_tag, kind`.execute(db);
+    where quarantined_by is null group by error_tag, kind`.execute(db);
   const failed = rows.filter(({ kind }) => kind === 'failed');
   const of = (tags: string[]): Labelled =>
     failed

@@ -6,12 +6,17 @@ import { pauseState } from '../../queue/pause.ts';
 import { countStuck } from '../../queue/release-stuck.ts';
 import { VERSION } from '../../version.ts';
 import { groupDeadLetters } from '../dead-letter-groups.ts';
+import { processingOfLastHour } from '../metrics.ts';
 import { listWorkers } from '../workers.ts';
 import type { Examination, Finding } from './finding.ts';
 
 const STUCK_SECONDS = 3600;
 const MANY_PENDING = 100;
 const MANY_DEAD = 10;
+/** Percent of the last hour's attempts that succeeded; fewer attempts than these say nothing. */
+const LOW_SUCCESS = 95;
+const VERY_LOW_SUCCESS = 90;
+const ENOUGH_ATTEMPTS = 20;
 const RATE_SECONDS = 600;
 
 const pause: Examination = async (db) => {
@@ -155,6 +160,30 @@ const causes: Examination = async (db) => {
   ];
 };
 
+const failures: Examination = async (db) => {
+  const { total_processed: attempts, failed, success_rate_percent: rate } = await processingOfLastHour(db);
+  if (attempts < ENOUGH_ATTEMPTS || rate > LOW_SUCCESS) return [];
+  const cause = await mostFrequentFailure(db);
+  return [
+    {
+      ...{ code: 'failures', severity: rate < VERY_LOW_SUCCESS ? 'critical' : 'warning' },
+      title: `Only ${rate} % of the last hour's attempts succeeded`,
+      cause: cause ? `most of all ${cause.error_tag}: ${cause.message}` : 'attempts failed whose rows are gone',
+      evidence: `${failed} of ${attempts} attempts failed`,
+      next: cause ? `tds events list --status failed; look at dashboard/errors/${cause.fingerprint}` : 'tds dlq groups',
+    },
+  ];
+};
+
+async function mostFrequentFailure(db: Database) {
+  const { rows } = await sql<{ fingerprint: string; error_tag: string; message: string }>`
+    select g.fingerprint, g.error_tag, g.message from tds_failure_groups g join (
+      select fingerprint, sum(failures) as failures from tds_failure_hours
+      where hour >= date_trunc('hour', now() - interval '1 hour') group by fingerprint) h using (fingerprint)
+    order by h.failures desc, g.fingerprint limit 1`.execute(db);
+  return rows[0];
+}
+
 const stoppedRun: Examination = async (db) => {
   const query = db.selectFrom('tds_retry_runs').select(['id', 'status', 'status_reason', 'ended_at']);
   const run = await query.orderBy('created_at', 'desc').limit(1).executeTakeFirst();
@@ -169,4 +198,4 @@ const stoppedRun: Examination = async (db) => {
   ];
 };
 
-export const processing: Examination[] = [pause, workers, backlog, stuck, givenBack, causes, stoppedRun];
+export const processing: Examination[] = [pause, workers, backlog, stuck, givenBack, causes, failures, stoppedRun];

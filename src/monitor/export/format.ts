@@ -45,5 +45,18 @@ function masked(row: Row): Row {
 }
 
 function cells(row: Row, columns: string[]): unknown[] {
-  return columns.map((name) => (row[name] instanceof Date ? row[name].toISOString() : row[name]));
+  return columns.map((name) => cell(name, row[name]));
+}
+
+function cell(name: string, value: unknown): unknown {
+  if (value instanceof Date) return value.toISOString();
+  return name === 'error_message' && typeof value === 'string' ? forCut(value) : value;
+}
+
+/**
+ * An error stands before the keys, and runbooks take columns with `cut -d,` and count rows with `wc -l`, which know no
+ * quotes: so it has neither a comma nor a line end in CSV. The other formats have it as it is.
+ */
+function forCut(error: string): string {
+  return error.replaceAll(',', ';').replaceAll(/[\r\n]+/g, ' ');
 }

@@ -70,6 +70,8 @@ type Row = Omit<EventStory, Derived> & {
   discarded_at: Date | null;
   discarded_by: string | null;
   discard_reason: string | null;
+  quarantined_by: string | null;
+  last_error: string | null;
   paused: boolean;
   paused_by: string | null;
   paused_at: Date | null;
@@ -125,6 +127,7 @@ function waitFacts(row: Row, into: string | null): WaitFacts {
   const discarded = discardOf(row);
   return {
     discarded: discarded && { ...discarded, into },
+    quarantined: row.quarantined_by === null ? null : { by: row.quarantined_by, reason: row.last_error ?? '' },
     ...{ status, now, suspect, runAt: row.run_at, errorTag: row.error_tag, attemptCount: row.attempt_count },
     paused: row.paused ? { by: row.paused_by, at: row.paused_at, reason: row.pause_reason } : null,
     held: heldOf(row),
@@ -160,7 +163,7 @@ const statement = (id: string) => sql<Row>`
     i.received_at, i.quarantine_reason, p.source, p.version,
     l.worker_id, l.claimed_at, w.host, w.pid, w.expires_at,
     d.moved_to_dlq_at, coalesce(d.retry_count, 0) as retry_count, d.last_retry_at, d.resolved_at, d.discarded_at,
-    d.discarded_by, d.discard_reason,
+    d.discarded_by, d.discard_reason, d.quarantined_by, left(d.last_error, 500) as last_error,
     s.paused, s.paused_by, s.paused_at, s.reason as pause_reason,
     t.event_type as held_type, t.paused_by as held_by, t.paused_at as held_at, t.reason as held_reason,
     (select h.event_type from tds_sync_queue e cross join lateral (${pauseOf('e')}) h where e.id = b.id) as before_paused,

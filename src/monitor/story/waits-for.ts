@@ -5,6 +5,8 @@ export type WaitFacts = {
   status: Status;
   /** An operator took it out of the queue; `into` is the event that was made of it by an edit. */
   discarded: { by: string; at: Date; into: string | null } | null;
+  /** An operator took it out of the queue until its release. */
+  quarantined: { by: string; reason: string } | null;
   /** The moment itself. */
   now: Date;
   runAt: Date;
@@ -28,6 +30,7 @@ export type WaitFacts = {
 export type WaitReason =
   | 'done'
   | 'dead'
+  | 'quarantined'
   | 'discarded'
   | 'processing'
   | 'paused'
@@ -64,13 +67,20 @@ export function waitsFor(facts: WaitFacts): WaitsFor {
     case 'completed':
       return { reason: 'done', sentence: 'It waits for nothing: it is completed.', ...nothing };
     case 'dead_letter':
-      return { reason: 'dead', sentence: 'It is a dead letter and waits for an operator to retry it.', ...nothing };
+      return { ...asDeadLetter(facts), ...nothing };
     case 'processing':
       return { reason: 'processing', sentence: inHand(facts), ...nothing };
     case 'pending':
     case 'retry':
       return inTheQueue(facts);
   }
+}
+
+function asDeadLetter({ quarantined }: WaitFacts): Pick<WaitsFor, 'reason' | 'sentence'> {
+  if (quarantined === null)
+    return { reason: 'dead', sentence: 'It is a dead letter and waits for an operator to retry it.' };
+  const { by, reason } = quarantined;
+  return { reason: 'quarantined', sentence: `${by} took it out of the queue (${reason}); it waits for its release.` };
 }
 
 function outOfTheQueue({ by, at: since, into }: NonNullable<WaitFacts['discarded']>): string {

@@ -43,8 +43,9 @@ const HEALTH =
   'ones got no usable answer (5xx, time-out, network); 100 without calls; 0 while a circuit is open.';
 
 async function answeredPercent(db: Database): Promise<number> {
+  // greatest() passes over a null, so what is unknown without calls is replaced before it.
   const { rows } = await sql<{ percent: number }>`
-    select coalesce(greatest(0, 100 * (1 - sum(failures) / nullif(sum(calls), 0))), 100)::float8 as percent
+    select greatest(0, coalesce(100 * (1 - sum(failures) / nullif(sum(calls), 0)), 100))::float8 as percent
     from tds_zoho_totals where bucket > now() - interval '5 minutes'`.execute(db);
   return rows[0]?.percent ?? 100;
 }
