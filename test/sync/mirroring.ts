@@ -28,15 +28,17 @@ export async function settled({ pool }: TestDatabase): Promise<void> {
 /** Ids of a module whose live rows are not, digit for digit, what the stand-in has; either way round. */
 export async function disagreeing({ pool }: TestDatabase, books: Books, kind: Kind): Promise<string[]> {
   const live = books.live(kind);
-  const { rows } = await pool.query<{ id: string }>(
-    `with theirs as (
-       select id, text::jsonb as record from unnest($2::text[], $3::text[]) as given (id, text)),
-     ours as (
-       select entity_id as id, record from books_records
-       where module = $1 and deleted_at is null and complete and stale_since is null)
-     select coalesce(theirs.id, ours.id) as id from theirs full join ours using (id)
-     where theirs.record is distinct from ours.record`,
-    [kind, live.map(({ id }) => id), live.map((entry) => books.detail(entry))],
-  );
+  const text = `
+    with theirs as (
+      select id, text::jsonb as record from unnest($2::text[], $3::text[]) as given (id, text)),
+    ours as (
+      select entity_id as id, record from books_records
+      where module = $1 and deleted_at is null and complete and stale_since is null)
+    select coalesce(theirs.id, ours.id) as id from theirs full join ours using (id)
+    where theirs.record is distinct from ours.record`;
+  const values = [kind, live.map(({ id }) => id), live.map((entry) => books.detail(entry))];
+  // Thousands of records, on a machine that may be busy.
+  const query = { text, values, query_timeout: 120_000 };
+  const { rows } = await pool.query<{ id: string }>(query);
   return rows.map(({ id }) => id);
 }
