@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Database } from '../db/database.ts';
-import { classify, isDatabaseAway } from '../errors.ts';
+import { classify } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { inSpan } from '../tracing.ts';
 import { beginActivity, completeActivity, failActivity } from './activity.ts';
-import { failureOf } from './failure.ts';
+import { failureOf, isOwnDatabaseAway } from './failure.ts';
 import type { HeldRun } from './held.ts';
 import { type Activity, isStop, type Json, Postponed, type Progress, type Run, Stopped } from './workflow.ts';
 
@@ -145,7 +145,7 @@ export class ActiveRun implements Run {
   ): Promise<number> {
     // Whatever was thrown because of the abort: the reason of the abort is what counts.
     this.signal.throwIfAborted();
-    if (isStop(error) || isDatabaseAway(error)) throw error;
+    if (isStop(error) || isOwnDatabaseAway(error)) throw error;
     const { tag, permanent, message, retryAfterSeconds, detail } = classify(error);
     if (tag === 'RateLimitError') throw new Postponed(retryAfterSeconds ?? RATE_LIMIT_SECONDS, message);
     const retrySeconds = permanent || wait === undefined ? undefined : Math.max(wait, retryAfterSeconds ?? 0);

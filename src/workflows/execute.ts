@@ -1,7 +1,7 @@
 import { isDatabaseAway } from '../errors.ts';
 import { ActiveRun, type RunContext, runLog } from './active-run.ts';
 import { completedOutputs } from './claim.ts';
-import { type Failure, failureOf } from './failure.ts';
+import { type Failure, failureOf, isOwnDatabaseAway } from './failure.ts';
 import { completeRun, failRun, giveBack } from './finish.ts';
 import type { HeldRun } from './held.ts';
 import { remember } from './history.ts';
@@ -50,7 +50,7 @@ async function attempt(definition: WorkflowDefinition, run: ActiveRun): Promise<
     const thrown = run.signal.aborted ? run.signal.reason : error;
     if (thrown instanceof Postponed) return { kind: 'postponed', seconds: thrown.seconds, reason: thrown.message };
     if (thrown instanceof Stopped) return { kind: 'stopped', why: thrown.why };
-    if (isDatabaseAway(thrown)) throw thrown;
+    if (isOwnDatabaseAway(thrown)) throw thrown;
     const activities = thrown instanceof ActivitiesFailed ? thrown.activities : [];
     return { kind: 'failed', failure: failureOf(thrown), activities };
   }

@@ -82,6 +82,7 @@ t.test('a run that failed goes on by a retry', async (t) => {
   const id = await started('Fails At First', {});
   t.match(await ended(id), { status: 'failed', result: { tag: 'ValidationError', message: /not yet/ } });
   broken = false;
-  t.match((await tds('retry', id)).data, { id });
+  t.match(await tds('retry', id), { code: 2, err: /add --yes/ }, 'a permanent failure is asked about');
+  t.match((await tds('retry', id, '--yes')).data, { id });
   t.match(await ended(id), { status: 'completed', result: { done: true } });
 });

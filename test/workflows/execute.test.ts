@@ -4,6 +4,7 @@ import { TaggedError } from '../../src/errors.ts';
 import { readActivities, readLog, readWorkflow } from '../../src/workflows/inspect.ts';
 import { operate } from '../../src/workflows/operate.ts';
 import { ActivitiesFailed, Postponed, type Run } from '../../src/workflows/workflow.ts';
+import { fromFetch } from '../../src/zoho/client/errors.ts';
 import { testDatabase, waitFor } from '../helper.ts';
 import { createPages, pages, start, statusOf, testWorker, workflow, writtenPages } from './engine.ts';
 
@@ -71,6 +72,23 @@ t.test('a transient failure is tried five times more, a permanent one never', as
   const { result } = (await readWorkflow(db, ids[1])) ?? {};
   t.match(result, { message: 'refused', tag: 'ValidationError', cause: [{ message: 'refused' }, { status: 400 }] });
   t.match((await readActivities(db, ids[1])).activities, [{ status: 'failed', error: { tag: 'ValidationError' } }]);
+});
+
+t.test('a connection to Zoho that is lost is a failed attempt, not a database that is away', async (t) => {
+  const lost = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', syscall: 'read' });
+  const unreachable = pages('Unreachable', 1, {
+    fetch() {
+      throw fromFetch(new TypeError('fetch failed', { cause: lost }), '/invoices', 30_000);
+    },
+  });
+  const id = await start(db, 'Unreachable');
+  await testWorker(t, database, [unreachable]);
+  await until(id, 'failed');
+  const message = '/invoices could not be reached: ECONNRESET.';
+  t.match((await readWorkflow(db, id))?.result, { message, tag: 'NetworkError' });
+  t.match((await readActivities(db, id)).activities, [
+    { status: 'failed', attempt: 6, error: { tag: 'NetworkError' } },
+  ]);
 });
 
 t.test('an activity that waits for its next attempt says when that comes', async (t) => {

@@ -1,6 +1,8 @@
+import { type ErrorTag, isPermanentByDefault } from '../../errors/tagged.ts';
 import { type Command, UsageError } from '../command.ts';
 import { readList } from '../pages.ts';
 import { readNumber, readTime } from '../since.ts';
+import type { Transport } from '../transport.ts';
 import { uuid } from './events.ts';
 
 const alertsList: Command = {
@@ -199,19 +201,31 @@ function payloadOf(text: string): object {
   throw new UsageError(`--payload takes a JSON object, such as '{"organization_id":"10234695"}'`);
 }
 
-const workflowDeed = (what: 'pause' | 'resume' | 'terminate' | 'retry', summary: string): Command => ({
+type Question = (api: Transport, id: string) => Promise<string | null>;
+
+const workflowDeed = (what: 'pause' | 'resume' | 'terminate' | 'retry', summary: string, ask?: Question): Command => ({
   name: `workflow ${what}`,
   summary,
   examples: [`tds workflow ${what} 0193a5e2-7b1c-7000-8000-3f6d2c9b1a04`],
   args: [WORKFLOW_ID],
-  ...(what === 'terminate' ? { confirms: true } : {}),
+  ...(ask ? { confirms: true } : {}),
   async run({ api, confirm }, [id = '']) {
     const path = `/dashboard/workflows/${uuid(id)}/${what}`;
-    if (what === 'terminate' && !(await confirm(`End workflow ${id} for good?`)))
-      return { data: null, rows: [], exitCode: 1 };
+    const question = (await ask?.(await api(), id)) ?? null;
+    if (question !== null && !(await confirm(question))) return { data: null, rows: [], exitCode: 1 };
     return { data: await (await api()).post(path), columns: WORKFLOW_COLUMNS };
   },
 });
+
+const askBeforeEnd: Question = async (_api, id) => `End workflow ${id} for good?`;
+
+/** Only of what another attempt cannot cure. */
+const askBeforeRetry: Question = async (api, id) => {
+  const { status, result } = (await api.get(`/dashboard/workflows/${id}`)) as { status: string; result: unknown };
+  const { tag, message } = (status === 'failed' ? result : {}) as { tag?: ErrorTag; message?: string };
+  if (tag === undefined || !isPermanentByDefault(tag)) return null;
+  return `It failed with ${tag}: ${message} It would fail again unless that is cured. Retry it?`;
+};
 
 const workflowApprove: Command = {
   name: 'workflow approve',
@@ -248,6 +262,6 @@ export const operatorCommands = [
   ],
   workflowDeed('pause', 'Let a workflow begin no further activity'),
   workflowDeed('resume', 'Let a workflow that was paused go on'),
-  workflowDeed('terminate', 'End a workflow'),
-  workflowDeed('retry', 'Let a workflow that failed go on from its last checkpoint'),
+  workflowDeed('terminate', 'End a workflow', askBeforeEnd),
+  workflowDeed('retry', 'Let a workflow that failed go on from its last checkpoint', askBeforeRetry),
 ];
