@@ -29,6 +29,8 @@ function demandOf({ keyword, params, message }: FastifySchemaValidationError): s
     case 'pattern':
     case 'format':
       return isForUuid(params) ? `must be a plain uuid, such as ${EXAMPLE_UUID}` : (message ?? 'is not valid');
+    case 'type':
+      return params.type === 'object' ? 'must be a JSON object, as docs shows it' : (message ?? 'is not valid');
     default:
       return message ?? 'is not valid';
   }

@@ -89,6 +89,12 @@ t.test('quarantine takes a waiting event out, and later events of its entity go 
   ]);
 });
 
+t.test('a deed that needs a reason says so when it gets no body at all', async (t) => {
+  const { status, detail } = (await post(`/api/admin/events/${UNKNOWN}/quarantine`)).json();
+  t.equal(status, 400);
+  t.match(detail, /^Correct the body: it must be a JSON object/);
+});
+
 t.test('what is in quarantine is left alone by retry and replay, until it is released', async (t) => {
   const id = await failedOnce('1');
   await post(`/api/admin/events/${id}/quarantine`, { reason: 'to be looked at' });
