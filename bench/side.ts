@@ -2,8 +2,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import path from 'node:path';
 
-/** Started as our worker is started. */
-const OUR_WORKERS = ['drain-tds', 'latency-tds', 'memory', 'export'];
+const SMALL_HEAP = '--max-semi-space-size=8';
+/** Ours are started as in production: the worker as everywhere, the API as by systemd. */
+const EXEC_ARGV: Record<string, string[]> = {
+  'drain-tds': [SMALL_HEAP],
+  'latency-tds': [SMALL_HEAP],
+  memory: [SMALL_HEAP],
+  export: [SMALL_HEAP, '--max-old-space-size=320'],
+};
 
 const living = new Set<ChildProcess>();
 
@@ -19,7 +25,7 @@ export async function runSide<T>(name: string, options: object): Promise<T> {
 /** Starts `sides/<name>.ts` and leaves it running after its report, until `stop`. */
 export async function startSide<T>(name: string, options: object): Promise<Running<T>> {
   const file = path.join(import.meta.dirname, 'sides', `${name}.ts`);
-  const execArgv = OUR_WORKERS.includes(name) ? ['--max-semi-space-size=8'] : [];
+  const execArgv = EXEC_ARGV[name] ?? [];
   const child = fork(file, [JSON.stringify(options)], { execArgv, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
   living.add(child);
   let stderr = '';
