@@ -72,7 +72,7 @@ async function pull(
     before += scan.total ?? scan.seen;
     tell(run, module, scan);
   }
-  demandOne(run, done);
+  failWhenAllWereRefused(run, done);
   await finishPull(run, payload, done);
   await addCustomFields(run);
   return {
@@ -95,7 +95,7 @@ function begin(run: Run<unknown>, module: PullModule, decide: Decide): Promise<B
 }
 
 /** A run of which Zoho refused every module has failed; a retry asks Zoho for these pages again. */
-function demandOne({ name }: Run<unknown>, done: readonly Done[]): void {
+export function failWhenAllWereRefused({ name }: Run<unknown>, done: readonly { scan: Scan }[]): void {
   const refusals = done.flatMap(({ scan }) => scan.refused ?? []);
   const [first] = refusals;
   if (first === undefined || refusals.length < done.length) return;

@@ -10,7 +10,7 @@ import { applyInnerDeletions, describeWithoutId, innerPart } from './inner-parts
 import { describeLeftovers } from './leftovers.ts';
 import { advanceMark } from './marks.ts';
 import { forgetPages, type Part } from './pages.ts';
-import { movesMark, partOf, tell } from './pull.ts';
+import { failWhenAllWereRefused, movesMark, partOf, tell } from './pull.ts';
 import { type Scan, scanModule } from './scan.ts';
 import { countPart, eventsUnderWay, gravest, isWhole, judge, type ModuleVerdict, storeVerdict } from './verdict.ts';
 import { databaseTime } from './write-pulled.ts';
@@ -25,7 +25,10 @@ type Done = { module: PullModule; startedAt: string; scan: Scan; deletions: Dele
 
 const NONE = { records: 0, agree: 0, missing: 0, extra: 0, stale: 0, different: 0, repaired: 0, incomplete: 0 };
 
-/** Compares, repairs, waits until the repairs have reached the mirror, and counts what it holds then. */
+/**
+ * Compares, repairs, waits until the repairs have reached the mirror, and counts what it holds then.
+ * @throws ActivitiesFailed when Zoho refuses every module: nothing was compared, so there is no verdict
+ */
 export async function reconcile(
   run: Run<unknown>,
   payload: ReconcilePayload,
@@ -48,6 +51,7 @@ export async function reconcile(
     before += scan.total ?? scan.seen;
     tell(run, module, scan);
   }
+  failWhenAllWereRefused(run, done);
   await eventsEnded(run);
   return conclude(run, done);
 }

@@ -156,6 +156,15 @@ t.test('a module that Zoho refuses is told, and the others are reconciled', asyn
   t.match(modules.item, { records: 5, agree: 5 });
 });
 
+t.test('a run of which Zoho refuses every module fails without a verdict, and a retry compares', async (t) => {
+  const { start, resume, standIn } = await stage(t, database, { item: 5 });
+  standIn.faults.next('error-in-200', /^\/items\?/, 1);
+  const run = start('Reconcile', { modules: ['item'] });
+  await t.rejects(resume(run), { tag: 'ValidationError', message: /^Reconcile: \/items: / });
+  t.same((await pool.query('select from tds_pull_verdicts')).rowCount, 0);
+  t.match(await resume(run), { modules: { item: { records: 5 } } });
+});
+
 t.test('an event that ends as a dead letter makes the verdict differ, and is not sent again', async (t) => {
   const { run } = await stage(t, database, { item: 3 });
   await pool.query(
