@@ -39,6 +39,12 @@ export async function claim(pool: Pool, low: LowWater, options: ClaimOptions): P
   return options.from === 'head' ? low.claimFrom(from) : from(low.place);
 }
 
+/** Whether this worker could claim a suspect right now. */
+export async function hasFreeSuspects(pool: Pool, workerId: string): Promise<boolean> {
+  const { rows } = await pool.query(`select ${freeSuspects('$1')} limit 1`, [workerId]);
+  return rows.length > 0;
+}
+
 /** Until when, by `performance.now()`, claims of a pool pass over rows that somebody holds. */
 const carefulUntil = new WeakMap<Pool, number>();
 const CAREFUL_MS = 10_000;
@@ -121,26 +127,28 @@ async function takeEvents(
 
 // `offset 0` keeps each subquery an index look-up per candidate: as a join it becomes a scan of all that waits.
 // Claims are looked up one by one for the same reason: under an old snapshot their table keeps every row that passed.
-const FREE = `not (select paused from tds_queue_state)
+const free = (workerId: '$1' | '$3') => `not (select paused from tds_queue_state)
     and not exists (select from tds_event_type_pauses where not settled)
-    and not exists (select from tds_workers where worker_id = $3 and drained_at is not null)
+    and not exists (select from tds_workers where worker_id = ${workerId} and drained_at is not null)
     and not exists (select from tds_queue_claims c where c.entity_key = w.entity_key offset 0)`;
 // `order by … limit 1`: there is one index in this order. By the bare condition the planner may take another one, and
 // read everything that is not due for each candidate.
 const FIRST_IS_DUE = `not exists (select from (select b.arrival from tds_queue_waiting b
       where b.entity_key = w.entity_key and not b.due order by b.arrival limit 1) b where b.arrival < w.arrival)`;
 
+/** Suspects that may run: of an entity only what nothing else is waiting before. */
+const freeSuspects = (workerId: '$1' | '$3') => `from tds_queue_waiting w
+    where w.suspect and not w.held and ${free(workerId)} and not exists (select from tds_queue_waiting b
+      where b.entity_key = w.entity_key and b.arrival < w.arrival offset 0)`;
+
 /** Whose events may be claimed. Rows that another claim looks at are passed over, not waited for. */
 const CANDIDATES = {
   head: `select w.entity_key from tds_queue_waiting w
-    where w.due and (w.priority, w.arrival) >= ($4::int, $5::bigint) and ${FREE} and ${FIRST_IS_DUE}
+    where w.due and (w.priority, w.arrival) >= ($4::int, $5::bigint) and ${free('$3')} and ${FIRST_IS_DUE}
     order by w.priority, w.arrival limit $2 for update of w skip locked`,
-  suspects: `select w.entity_key from tds_queue_waiting w
-    where w.suspect and not w.held and ${FREE} and not exists (select from tds_queue_waiting b
-      where b.entity_key = w.entity_key and b.arrival < w.arrival offset 0)
-    order by w.arrival limit $2 for update of w skip locked`,
+  suspects: `select w.entity_key ${freeSuspects('$3')} order by w.arrival limit $2 for update of w skip locked`,
   listed: `select w.entity_key from unnest($4::bigint[]) as w (entity_key)
-    where ${FREE} and exists (select from tds_queue_waiting a where a.entity_key = w.entity_key and a.due offset 0)
+    where ${free('$3')} and exists (select from tds_queue_waiting a where a.entity_key = w.entity_key and a.due offset 0)
     limit $2`,
 } as const;
 

@@ -19,8 +19,8 @@ export type LoopOptions = {
   from?: 'head' | 'suspects';
   /** Covers lost notifications. */
   pollMs?: number;
-  /** Called when a claim finds nothing. */
-  onIdle?(): void;
+  /** Called when a claim finds nothing, with the milliseconds since the last event ended, or since the beginning. */
+  onIdle?(idleMs: number): void;
 };
 
 const LANES = 2;
@@ -47,6 +47,7 @@ export class Loop {
   #slots = new Set<Promise<void>>();
   #stopping = false;
   #prefetch = 1;
+  #busyAt = performance.now();
   /** An operator has drained this worker. The claim itself looks; this spares asking, and the notices of Redis. */
   drained = false;
 
@@ -119,7 +120,7 @@ export class Loop {
   }
 
   async #idle(): Promise<void> {
-    this.#options.onIdle();
+    this.#options.onIdle(performance.now() - this.#busyAt);
     await this.#wakeup.sleep(this.#options.pollMs);
   }
 
@@ -174,5 +175,6 @@ export class Loop {
       this.#low.lookAgainFrom(event);
     }
     this.#context.dispatcher.ended(events);
+    this.#busyAt = performance.now();
   }
 }

@@ -16,6 +16,8 @@ import { createSuspectWorker, createWorker } from './worker.ts';
 
 const LEAK_CHECK_MS = 1000;
 const AFTER_DRAIN_MS = 5000;
+/** Suspects come in waves, as those before them end: starting a process for each wave costs more than the suspects. */
+const LINGER_MS = 10_000;
 
 const [only, suspectsWorkerId] = process.argv.slice(2);
 const isForSuspects = only === SUSPECTS_ONLY && suspectsWorkerId !== undefined;
@@ -63,6 +65,6 @@ async function ordinary(): Promise<Part[]> {
 }
 
 async function forSuspects(workerId: string): Promise<Part[]> {
-  const end = () => process.kill(process.pid, 'SIGTERM');
+  const end = (idleMs: number) => idleMs >= LINGER_MS && process.kill(process.pid, 'SIGTERM');
   return [await createSuspectWorker({ ...config, databaseUrl: url }, log, workerId, end)];
 }

@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import path from 'node:path';
 import type { Pool } from 'pg';
 import type { Logger } from '../log.ts';
+import { hasFreeSuspects } from '../queue/claim.ts';
+import type { WorkerContext } from './context.ts';
 
 /** The argument that makes a worker process run suspects only; its worker id follows. */
 export const SUSPECTS_ONLY = '--suspects-only';
@@ -11,29 +13,31 @@ const MAIN = path.join(import.meta.dirname, 'main.ts');
 
 /**
  * Runs the suspects of a crash one by one in a process of their own, so that one which kills its process again is alone
- * in hand and is charged, while all other events go on here. The process ends when it finds no more suspects.
+ * in hand and is charged, while all other events go on here. The process ends when it has found no more
+ * suspects for a while.
  */
 export class SuspectRunner {
   readonly #pool: Pool;
+  readonly #workerId: string;
   readonly #log: Logger;
   #child: ChildProcess | undefined;
   #stopping = false;
   #drained = false;
 
-  constructor(pool: Pool, log: Logger) {
+  constructor({ pool, workerId, log }: Pick<WorkerContext, 'pool' | 'workerId' | 'log'>) {
     this.#pool = pool;
+    this.#workerId = workerId;
     this.#log = log;
   }
 
-  /** Starts the process when suspects wait and none is running. */
+  /**
+   * Starts the process when a suspect may run and no process does. One that waits for a retry before it may not: the
+   * process would find nothing, end, and be started again each second until that retry.
+   */
   async runIfAny(): Promise<void> {
     if (this.#child || this.#stopping || this.#drained) return;
-    const { rows } = await this.#pool.query(
-      `select from tds_queue_waiting w where suspect and not held and not exists (
-         select from tds_queue_claims c where c.entity_key = w.entity_key) and not (select paused from tds_queue_state)
-       limit 1`,
-    );
-    if (rows.length > 0 && !this.#child && !this.#stopping) this.#start();
+    const found = await hasFreeSuspects(this.#pool, this.#workerId);
+    if (found && !this.#child && !this.#stopping) this.#start();
   }
 
   /** An operator has drained this worker, or lets it claim again: its process for suspects ends with what it holds. */

@@ -58,7 +58,7 @@ export async function createWorker(
   const workflowLoop = new WorkflowLoop(context, { queue, runs, workflows, concurrency });
   const clients = connect(runs.db, context.metrics);
   const refetchLoop = new RefetchLoop(context, { db: runs.db, pool: runs.pool, clients });
-  const suspects = new SuspectRunner(context.pool, log);
+  const suspects = new SuspectRunner(context);
   const heartbeat = createHeartbeat(config, context, loop, workflowLoop, [workflowLoop, refetchLoop, suspects]);
   const { leaseSeconds } = config;
   const ofRuns = { db: queue, loop: workflowLoop };
@@ -101,12 +101,15 @@ export async function createWorker(
   };
 }
 
-/** A worker that runs suspects one by one: see suspects.ts. `onIdle` is called when there are none left. */
+/**
+ * A worker that runs suspects one by one: see suspects.ts.
+ * @param onIdle called when it finds none, with the milliseconds since it last ran one
+ */
 export async function createSuspectWorker(
   config: WorkerConfig,
   log: Logger,
   workerId: string,
-  onIdle: () => void,
+  onIdle: (idleMs: number) => void,
 ): Promise<Part> {
   const { context, close } = await createContext({ ...config, queueDriver: 'postgres' }, log, workerId);
   const dog = createWatchdog(config, context);
