@@ -33,6 +33,7 @@ export class HandlerTransaction {
   readonly trx: Transaction<Schema>;
   readonly #options: HandlerTransactionOptions;
   #begun: Promise<PoolClient> | undefined;
+  #client: PoolClient | undefined;
   #closed = false;
   #running = 0;
 
@@ -89,27 +90,29 @@ export class HandlerTransaction {
   async #begin(): Promise<PoolClient> {
     const { connect, timeoutMs, foreignCode, onBegin } = this.#options;
     const client = await connect().catch(ownStatement);
+    const settings = [
+      `set local statement_timeout = ${Math.ceil(timeoutMs)}`,
+      `set local idle_in_transaction_session_timeout = ${Math.ceil(timeoutMs) + IDLE_MARGIN_MS}`,
+    ];
+    // The pool's `byIndex` is for our own statements: a handler's are planned as anywhere else.
+    const scans = ['set local enable_seqscan = on', 'set local enable_bitmapscan = on'];
+    const planning = ['set local plan_cache_mode = auto', ...scans];
     try {
-      const settings = [
-        `set local statement_timeout = ${Math.ceil(timeoutMs)}`,
-        `set local idle_in_transaction_session_timeout = ${Math.ceil(timeoutMs) + IDLE_MARGIN_MS}`,
-      ];
-      // The pool's `byIndex` is for our own statements: a handler's are planned as anywhere else.
-      const scans = ['set local enable_seqscan = on', 'set local enable_bitmapscan = on'];
-      const planning = ['set local plan_cache_mode = auto', ...scans];
       await client.query(['begin', ...settings, ...(foreignCode ? planning : [])].join('; ')).catch(ownStatement);
-      await onBegin(kyselyOver((text, parameters) => this.#query(client, text, parameters)));
-      return client;
     } catch (error) {
       client.release(error as Error);
       throw error;
     }
+    this.#client = client;
+    await onBegin(kyselyOver((text, parameters) => this.#query(client, text, parameters)));
+    return client;
   }
 
   async #end(command: 'commit' | 'rollback'): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    const client = await this.#begun?.catch(() => undefined);
+    await this.#begun?.catch(() => {});
+    const client = this.#client;
     if (!client) return;
     if (this.#running > 0) return this.#abandon(client, new Error('given up while a statement was running'));
     let broken: Error | undefined;

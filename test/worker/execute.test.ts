@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
+import pg from 'pg';
 import t from 'tap';
 import { TaggedError } from '../../src/errors.ts';
 import type { HandlerContext } from '../../src/handlers/handler.ts';
@@ -250,6 +251,28 @@ t.test('a set that fails comes again in halves until the culprit is alone', asyn
   t.equal((await marks()).length, 15, 'each of the others once');
   const { rows } = await pool.query('select count(*)::int as n from tds_queue_claims');
   t.equal(rows[0].n, 0);
+});
+
+t.test('a set whose handler throws leaves its connection to the halves, and nothing in its session', async (t) => {
+  const seen: { pid: number; timezone: string }[] = [];
+  const worker = testContext(pool, [
+    {
+      async handleBatch(events, { trx }) {
+        const look = sql<{ pid: number; timezone: string }>`
+          select pg_backend_pid() as pid, current_setting('timezone') as timezone, set_config('timezone', 'Asia/Tokyo', false)`;
+        seen.push(...(await look.execute(trx)).rows);
+        if (events.length > 1) throw new Error('fails together');
+      },
+    },
+  ]);
+  const handlerPool = new pg.Pool({ ...pool.options, max: 1 });
+  t.teardown(() => handlerPool.end());
+  await arrive(pool, ['a', 'b']);
+  const events = await new Claimer(pool, worker.workerId).claim({ ...ALL_OF_EACH, withPayload: true });
+  await executeSet({ ...worker, handlerPool }, events, never);
+  t.equal(seen.length, 3, 'together, then each half');
+  t.equal(new Set(seen.map(({ pid }) => pid)).size, 1);
+  t.notOk(seen.some(({ timezone }) => timezone === 'Asia/Tokyo'));
 });
 
 t.test('an interrupted event is given back uncharged', async (t) => {
