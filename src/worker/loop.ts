@@ -15,7 +15,7 @@ export type LoopOptions = {
   setSize?: number;
   /** Bytes of payload after which a set takes no further event. */
   setBytes?: number;
-  /** `suspects`: only events that were in hand when their worker died. */
+  /** `suspects`: only events that were in hand when their worker died; see suspects.ts for how many at once. */
   from?: 'head' | 'suspects';
   /** Covers lost notifications. */
   pollMs?: number;
@@ -47,6 +47,7 @@ export class Loop {
   #slots = new Set<Promise<void>>();
   #stopping = false;
   #prefetch = 1;
+  #suspectsAtOnce = 1;
   #busyAt = performance.now();
   /** An operator has drained this worker. The claim itself looks; this spares asking, and the notices of Redis. */
   drained = false;
@@ -66,7 +67,7 @@ export class Loop {
   }
 
   start(): void {
-    const lanes = this.#takesSets ? LANES : 1;
+    const lanes = this.#takesSets && this.#options.from === 'head' ? LANES : 1;
     for (let lane = 0; lane < lanes; lane += 1) this.#lanes.push(this.#lane());
     this.#context.dispatcher.start(() => this.#wakeup.wake());
   }
@@ -103,7 +104,7 @@ export class Loop {
   }
 
   get #takesSets(): boolean {
-    return this.#context.registry.allTakeSets && this.#options.from === 'head';
+    return this.#context.registry.allTakeSets;
   }
 
   async #lane(): Promise<void> {
@@ -133,11 +134,16 @@ export class Loop {
 
   #claimOptions(): ClaimOptions {
     const { workerId, registry } = this.#context;
-    const { setSize, setBytes, concurrency, from } = this.#options;
-    const oneByOne = from === 'suspects' ? 1 : Math.min(setSize, Math.max(concurrency, this.#prefetch));
-    const limit = this.#takesSets ? setSize : oneByOne;
+    const { setBytes, from } = this.#options;
+    const limit = this.#limit;
     const withPayload = registry.handlers.some((handler) => handler.name !== 'mirror');
     return { workerId, limit, perEntity: this.#takesSets ? limit : 1, maxBytes: setBytes, from, withPayload };
+  }
+
+  get #limit(): number {
+    const { setSize, concurrency, from } = this.#options;
+    if (from === 'suspects') return Math.min(this.#suspectsAtOnce, this.#takesSets ? setSize : concurrency);
+    return this.#takesSets ? setSize : Math.min(setSize, Math.max(concurrency, this.#prefetch));
   }
 
   async #run(events: QueuedEvent[]): Promise<void> {
@@ -149,7 +155,13 @@ export class Loop {
       while (this.#slots.size >= this.#options.concurrency) await Promise.race(this.#slots);
       this.#occupySlot(event);
     }
-    if (this.#options.from === 'suspects') await Promise.all(this.#slots);
+    if (this.#options.from === 'suspects') await this.#survive();
+  }
+
+  /** All suspects in hand have ended, and the process is still there: twice as many may be in hand next time. */
+  async #survive(): Promise<void> {
+    await Promise.all(this.#slots);
+    this.#suspectsAtOnce *= 2;
   }
 
   #occupySlot(event: QueuedEvent): void {

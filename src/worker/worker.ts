@@ -102,7 +102,7 @@ export async function createWorker(
 }
 
 /**
- * A worker that runs suspects one by one: see suspects.ts.
+ * A worker that runs suspects only: see suspects.ts.
  * @param onIdle called when it finds none, with the milliseconds since it last ran one
  */
 export async function createSuspectWorker(
@@ -113,8 +113,8 @@ export async function createSuspectWorker(
 ): Promise<Part> {
   const { context, close } = await createContext({ ...config, queueDriver: 'postgres' }, log, workerId);
   const dog = createWatchdog(config, context);
-  const loop = new Loop(context, { concurrency: 1, from: 'suspects', onIdle });
-  const heartbeat = createHeartbeat({ ...config, workerConcurrency: 1 }, context, loop);
+  const loop = new Loop(context, { concurrency: config.workerConcurrency, from: 'suspects', onIdle });
+  const heartbeat = createHeartbeat(config, context, loop);
   return {
     name: 'suspects',
     async start() {

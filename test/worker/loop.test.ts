@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import t, { type Test } from 'tap';
 import type { QueuedEvent } from '../../src/handlers/handler.ts';
+import { rescue } from '../../src/queue/rescue.ts';
 import type { WorkerContext } from '../../src/worker/context.ts';
 import { Loop } from '../../src/worker/loop.ts';
 import { testDatabase, waitFor } from '../helper.ts';
-import { arrive, statusOf } from '../queue/engine.ts';
+import { arrive, Claimer, POLICY, registerWorker, statusOf } from '../queue/engine.ts';
 import { testContext } from './context.ts';
 
 const { pool } = await testDatabase(t);
@@ -16,8 +17,14 @@ async function completed(): Promise<number> {
   return rows[0].n;
 }
 
-async function running(t: Test, worker: WorkerContext, concurrency: number, work: (loop: Loop) => Promise<void>) {
-  const loop = new Loop(worker, { concurrency, pollMs: 100 });
+async function running(
+  t: Test,
+  worker: WorkerContext,
+  concurrency: number,
+  work: (loop: Loop) => Promise<void>,
+  from: 'head' | 'suspects' = 'head',
+) {
+  const loop = new Loop(worker, { concurrency, pollMs: 100, from });
   loop.start();
   await work(loop).finally(() => loop.stop(100));
   t.equal(loop.inFlight, 0, 'nothing stays in hand');
@@ -54,6 +61,43 @@ t.test('a busy entity behind newer events goes on as fast as its events end', as
   });
   const ms = performance.now() - since;
   t.ok(ms < 5000, `30 events of one entity took ${Math.round(ms)} ms`);
+});
+
+/** Events that were in hand together when their worker died. */
+async function suspects(count: number): Promise<void> {
+  await arrive(
+    pool,
+    Array.from({ length: count }, (_, n) => `e${n}`),
+  );
+  await new Claimer(pool, await registerWorker(pool, -1)).claim({ limit: count });
+  await rescue(pool, POLICY, 30);
+}
+
+t.test('of suspects one is in hand at first, and twice as many each time that the process survives', async (t) => {
+  await suspects(12);
+  const sizes: number[] = [];
+  const worker = testContext(pool, [{ handleBatch: async (events) => void sizes.push(events.length) }]);
+  const done = async () => void (await waitFor('all to be done', async () => (await completed()) === 12));
+  await running(t, worker, 4, done, 'suspects');
+  t.strictSame(sizes, [1, 2, 4, 5]);
+});
+
+t.test('suspects that run each for itself fill at most the slots', async (t) => {
+  await suspects(12);
+  const lastOfTurn = [1, 3, 3, 7, 7, 7, 7, 11, 11, 11, 11, 12];
+  const endedBefore: number[] = [];
+  let begun = 0;
+  let ended = 0;
+  const handle = async () => {
+    endedBefore.push(ended);
+    begun += 1;
+    const last = lastOfTurn[begun - 1] ?? 0;
+    await waitFor('all of this turn to have begun', () => begun >= last);
+    ended += 1;
+  };
+  const done = async () => void (await waitFor('all to be done', async () => (await completed()) === 12));
+  await running(t, testContext(pool, [{ handle }]), 4, done, 'suspects');
+  t.strictSame(endedBefore, [0, 1, 1, 3, 3, 3, 3, 7, 7, 7, 7, 11]);
 });
 
 t.test('what is not done by the deadline is given back uncharged', async (t) => {
