@@ -17,14 +17,10 @@ async function completed(): Promise<number> {
   return rows[0].n;
 }
 
-async function running(
-  t: Test,
-  worker: WorkerContext,
-  concurrency: number,
-  work: (loop: Loop) => Promise<void>,
-  from: 'head' | 'suspects' = 'head',
-) {
-  const loop = new Loop(worker, { concurrency, pollMs: 100, from });
+type Running = { concurrency?: number; pollMs?: number; from?: 'head' | 'suspects' };
+
+async function running(t: Test, worker: WorkerContext, options: Running, work: (loop: Loop) => Promise<void>) {
+  const loop = new Loop(worker, { concurrency: 4, pollMs: 100, ...options });
   loop.start();
   await work(loop).finally(() => loop.stop(100));
   t.equal(loop.inFlight, 0, 'nothing stays in hand');
@@ -43,7 +39,7 @@ t.test('no more events run at once than there are slots', async (t) => {
     pool,
     Array.from({ length: 40 }, (_, n) => `e${n}`),
   );
-  await running(t, testContext(pool, [{ handle }]), 4, async () => {
+  await running(t, testContext(pool, [{ handle }]), {}, async () => {
     await waitFor('all to be done', async () => (await completed()) === 40);
   });
   t.equal(most, 4);
@@ -55,12 +51,10 @@ t.test('a busy entity behind newer events goes on as fast as its events end', as
     Array.from({ length: 30 }, () => 'busy'),
   );
   await arrive(pool, ['x', 'y', 'z']);
-  const since = performance.now();
-  await running(t, testContext(pool, [{ handle: () => sleep(2) }]), 4, async () => {
+  // Whatever waited for a poll would wait for an hour.
+  await running(t, testContext(pool, [{ handle: () => sleep(2) }]), { pollMs: 3_600_000 }, async () => {
     await waitFor('all to be done', async () => (await completed()) === 33, 60_000);
   });
-  const ms = performance.now() - since;
-  t.ok(ms < 5000, `30 events of one entity took ${Math.round(ms)} ms`);
 });
 
 /** Events that were in hand together when their worker died. */
@@ -78,7 +72,7 @@ t.test('of suspects one is in hand at first, and twice as many each time that th
   const sizes: number[] = [];
   const worker = testContext(pool, [{ handleBatch: async (events) => void sizes.push(events.length) }]);
   const done = async () => void (await waitFor('all to be done', async () => (await completed()) === 12));
-  await running(t, worker, 4, done, 'suspects');
+  await running(t, worker, { from: 'suspects' }, done);
   t.strictSame(sizes, [1, 2, 4, 5]);
 });
 
@@ -96,14 +90,14 @@ t.test('suspects that run each for itself fill at most the slots', async (t) => 
     ended += 1;
   };
   const done = async () => void (await waitFor('all to be done', async () => (await completed()) === 12));
-  await running(t, testContext(pool, [{ handle }]), 4, done, 'suspects');
+  await running(t, testContext(pool, [{ handle }]), { from: 'suspects' }, done);
   t.strictSame(endedBefore, [0, 1, 1, 3, 3, 3, 3, 7, 7, 7, 7, 11]);
 });
 
 t.test('what is not done by the deadline is given back uncharged', async (t) => {
   const [long = ''] = await arrive(pool, ['a']);
   const handle = (_: QueuedEvent, { signal }: { signal: AbortSignal }) => sleep(600_000, undefined, { signal });
-  await running(t, testContext(pool, [{ handle }]), 2, async (loop) => {
+  await running(t, testContext(pool, [{ handle }]), { concurrency: 2 }, async (loop) => {
     await waitFor('the event to be in hand', () => loop.inFlight === 1);
   });
   t.equal(await statusOf(pool, long), 'pending 0');
@@ -124,7 +118,7 @@ t.test('a lost lease breaks off the work, whose effects vanish', async (t) => {
       },
     },
   ]);
-  await running(t, worker, 2, async (loop) => {
+  await running(t, worker, { concurrency: 2 }, async (loop) => {
     await waitFor('the handler to have written', () => calls === 1);
     await pool.query(`update tds_sync_queue set status = 'pending', started_at = null where id = $1`, [id]);
     loop.loseLeases();
