@@ -2,7 +2,7 @@
 import { type Bench, count, inTurns, type Row, two, verdict, withDatabase } from '../bench.ts';
 import type { Plan } from '../explain.ts';
 import { runSide } from '../side.ts';
-import type { Dashboard } from '../sides/dashboard.ts';
+import type { Dashboard, Read } from '../sides/dashboard.ts';
 import type { Drained } from '../sides/drain-tds.ts';
 import type { Memory } from '../sides/memory.ts';
 import type { SlowHandler } from '../sides/slow-handler.ts';
@@ -12,6 +12,9 @@ import { median, pairedRatio } from '../stats.ts';
 const PENDING_IN_PLANS = 10_000;
 /** Reads of the dashboard that are named. */
 const SLOWEST = 5;
+const POLLED_EVERY_MS = 5000;
+/** What an open console asks for each time; the rest of it less often. */
+const CONSOLE = ['metrics', 'recent-events', 'dead-letter', 'workflows'].map((name) => `/dashboard/${name}`);
 
 /** Drain, dashboard and query plans on tables with millions of completed events. */
 export async function historyRows(bench: Bench): Promise<{ rows: Row[]; plans: Record<string, Plan> }> {
@@ -49,13 +52,13 @@ async function drainRow(bench: Bench, history: string): Promise<Row> {
   };
 }
 
-function dashboardRows({ statsP95, metricsP95, exact, others }: Dashboard, completed: number): Row[] {
-  const row = (name: string, p95: number): Row => ({
+function dashboardRows({ stats, metrics, exact, others }: Dashboard, completed: number): Row[] {
+  const row = (name: string, { p95, cpuMs }: Read): Row => ({
     what: `${name} at ${count(completed)} completed rows, p95`,
     measured: `${two(p95)} ms, ${exact ? 'exact' : 'NOT exact'}`,
     target: 'below 50 ms, exact',
     verdict: verdict(p95 < 50 && exact),
-    values: { p95, exact },
+    values: { p95, cpuMs, exact },
   });
   const slowest = others.slice(0, SLOWEST);
   const worst = slowest[0]?.p95 ?? 0;
@@ -66,7 +69,22 @@ function dashboardRows({ statsP95, metricsP95, exact, others }: Dashboard, compl
     verdict: verdict(worst < 50),
     values: Object.fromEntries(others.map(({ path, p95 }) => [path, p95])),
   };
-  return [row('queue-stats', statsP95), row('metrics', metricsP95), rest];
+  return [row('queue-stats', stats), row('metrics', metrics), rest, polledRow([stats, metrics, ...others])];
+}
+
+function polledRow(reads: Read[]): Row {
+  const share = ({ cpuMs }: Read) => (100 * cpuMs) / POLLED_EVERY_MS;
+  const dearest = reads.toSorted((a, b) => b.cpuMs - a.cpuMs).slice(0, SLOWEST);
+  const ofConsole = reads.filter(({ path }) => CONSOLE.includes(path)).reduce((sum, read) => sum + share(read), 0);
+  return {
+    what: 'share of a core of API and PostgreSQL, polled every 5 s: the console, and the dearest reads',
+    measured: [`${two(ofConsole)} % console`, ...dearest.map((read) => `${two(share(read))} % ${read.path}`)].join(
+      ', ',
+    ),
+    target: 'below 2 %',
+    verdict: verdict(Math.max(ofConsole, ...reads.map(share)) < 2),
+    values: { console: ofConsole, ...Object.fromEntries(reads.map((read) => [read.path, read.cpuMs])) },
+  };
 }
 
 /** Buffers do not depend on the machine: one run is enough. */

@@ -1,16 +1,21 @@
-/** Every read of the dashboard through the whole API, and whether the counts are exact. */
+/** Every read of the dashboard through the whole API: how long, how much processor, and whether the counts are exact. */
+import { readFileSync } from 'node:fs';
+import type { Pool } from 'pg';
 import { buildApp } from '../../src/api/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { log, open } from '../engine.ts';
 import { side } from '../side.ts';
 import { percentile } from '../stats.ts';
 
+/** Milliseconds of one call: the 95th percentile of its duration, and the processor time of API and PostgreSQL. */
+export type Read = { path: string; p95: number; cpuMs: number };
+
 export type Dashboard = {
-  statsP95: number;
-  metricsP95: number;
+  stats: Read;
+  metrics: Read;
   exact: boolean;
   /** The slowest first. */
-  others: { path: string; p95: number }[];
+  others: Read[];
 };
 
 const EVENTS = '/dashboard/recent-events';
@@ -49,23 +54,43 @@ side<{ url: string; requests: number }, Dashboard>(async ({ url, requests }) => 
     if (response.statusCode !== 200) throw new Error(`${path}: ${response.statusCode} ${response.body}`);
     return response.body;
   };
-  const p95 = async (path: string) => {
+  const read = async (path: string): Promise<Read> => {
+    await get(path);
     const latencies: number[] = [];
+    const before = await processorMs(pool);
     for (let n = 0; n < requests; n += 1) {
       const started = performance.now();
       await get(path);
       latencies.push(performance.now() - started);
     }
-    return percentile(latencies, 95);
+    return { path, p95: percentile(latencies, 95), cpuMs: ((await processorMs(pool)) - before) / requests };
   };
-  const statsP95 = await p95('/dashboard/queue-stats');
-  const metricsP95 = await p95('/dashboard/metrics');
-  const others: Dashboard['others'] = [];
-  for (const path of OTHERS) others.push({ path, p95: await p95(path) });
+  const stats = await read('/dashboard/queue-stats');
+  const metrics = await read('/dashboard/metrics');
+  const others: Read[] = [];
+  for (const path of OTHERS) others.push(await read(path));
   others.sort((a, b) => b.p95 - a.p95);
   const { rows } = await pool.query('select status, count(*)::int as n from tds_sync_queue group by status');
   const { total: _total, ...told } = JSON.parse(await get('/dashboard/queue-stats'));
   const counted = { ...Object.fromEntries(Object.keys(told).map((status) => [status, 0])) };
   for (const { status, n } of rows) counted[status] = n;
-  return { statsP95, metricsP95, others, exact: JSON.stringify(told) === JSON.stringify(counted) };
+  return { stats, metrics, others, exact: JSON.stringify(told) === JSON.stringify(counted) };
 });
+
+const TICK_MS = 10;
+
+/** What this process and its sessions with a PostgreSQL on this machine have used of the processor so far. */
+async function processorMs(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ pid: number }>(
+    `select pid from pg_stat_activity where application_name = 'tds-bench' and datname = current_database()`,
+  );
+  const { user, system } = process.cpuUsage();
+  return rows.reduce((sum, { pid }) => sum + ticksOf(pid) * TICK_MS, (user + system) / 1000);
+}
+
+/** utime and stime of /proc/<pid>/stat, in hundredths of a second on every Linux that we run on. */
+function ticksOf(pid: number): number {
+  const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
