@@ -102,7 +102,7 @@ export async function webhookRoutes(api: Api, deps: Deps, counter: RejectionCoun
 function warnAtStart({ log }: Deps, config: ReturnType<WebhookProofs['of']>): void {
   const component = 'webhook';
   if (!demandsProof(config)) {
-    log.warn({ component }, 'webhooks are accepted without proof: set ZOHO_WEBHOOK_SECRET');
+    log.warn({ component }, 'deliveries are accepted without proof: set ZOHO_WEBHOOK_SECRET');
   } else if (config.webhookToken.length === 0) {
     // The signature covers neither the path nor a time: whoever captures a delivery can send it to …/deleted.
     log.warn({ component }, 'a captured delivery could be replayed to another path: set ZOHO_WEBHOOK_TOKEN as well');
