@@ -24,15 +24,16 @@ export async function ask() {
   // Alone and first: while the database is away, this is the only request.
   const metrics = await poll('metrics');
   const count = metrics.queue.dead_letter_count;
-  const [letterPage, eventPage, runPage, groups, activity, workers] = await Promise.all([
+  const [letterPage, eventPage, runPage, groups, activity, workers, retries] = await Promise.all([
     askLetters(count),
     askEvents(place()),
     askRuns(place()).catch(unknown),
     askGroups(count),
     keep('activity', '', MINUTE_MS, () => poll('activity?hours=24')).catch(unknown),
     metrics.workers ?? poll('../readyz?verbose').then((ready) => ready.workers, unknown),
+    poll('dead-letter/retries?limit=1').catch(unknown),
   ]);
-  return { metrics, letters: letterPage, events: eventPage, runs: runPage, groups, activity, workers };
+  return { metrics, letters: letterPage, events: eventPage, runs: runPage, groups, activity, workers, retries };
 }
 
 function askLetters(count) {

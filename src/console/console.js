@@ -12,6 +12,7 @@ import { renderDeadLetters } from './letters.js';
 import { go, place } from './place.js';
 import { renderActivity } from './plot.js';
 import { renderQueueDeeds } from './queue.js';
+import { renderRetryRun } from './retry-run.js';
 import { operateRun } from './run-deeds.js';
 import { renderRuns } from './runs.js';
 import { askForToken, caller, meet, onSignIn } from './session.js';
@@ -69,6 +70,8 @@ function draw() {
   renderAlerts(metrics, me, acknowledge);
   renderActivity(activity);
   renderGroups(groups, total, me, isRunning(), retryThese);
+  // Unknown while it cannot be read: what is shown of it stays.
+  if (latest.retries) renderRetryRun(latest.retries[0], me, controlRetry);
   renderDeadLetters({ letters: latest.letters.rows, more: latest.letters.more, total, text }, me, {
     retry,
     edit,
@@ -161,6 +164,11 @@ async function retryThese(group) {
   draw();
   await over;
   refreshAnew();
+}
+
+async function controlRetry(run, deed, click) {
+  const done = { Pause: 'The retry is paused.', Resume: 'The retry goes on.', Cancel: 'The retry is cancelled.' };
+  if (await act(click, `dead-letter/retries/${run.id}/${deed.toLowerCase()}`, done[deed])) refreshAnew();
 }
 
 function refreshAnew() {

@@ -85,6 +85,47 @@ t.test('all dead letters are retried as one careful run, for a reason', async (t
   ]);
 });
 
+t.test('how far the retry is stands on the page, which pauses, resumes and cancels it', async (t) => {
+  await addDeadLetters(db, { count: 3 });
+  const page = await visit();
+  const run = page.locator('#retry-run');
+  t.notOk(await run.isVisible(), 'none yet');
+  await page.getByRole('button', { name: 'Retry all failed' }).click();
+  await page.locator('#retry-all-reason').fill('the contact exists now');
+  await page.keyboard.press('Enter');
+  await run.getByText('Retry of 3 dead letters: running').waitFor();
+  await run.getByText('0 completed, 0 failed again, 0 in the queue, 3 to come').waitFor();
+  for (const [deed, status] of [
+    ['Pause', 'paused'],
+    ['Resume', 'running'],
+    ['Cancel', 'cancelled'],
+  ]) {
+    await run.getByRole('button', { name: `${deed} the retry` }).click();
+    await run.getByText(`Retry of 3 dead letters: ${status}`).waitFor();
+    t.match(await db.selectFrom('tds_retry_runs').select('status').execute(), [{ status }]);
+  }
+  t.match(await run.innerText(), /cancelled by local/);
+  t.equal(await run.getByRole('button').count(), 0, 'it has ended');
+});
+
+t.test('a retry that stopped by itself says why for an hour', async (t) => {
+  await addDeadLetters(db, { count: 2 });
+  const page = await visit();
+  await page.getByRole('button', { name: 'Retry all failed' }).click();
+  await page.locator('#retry-all-reason').fill('the contact exists now');
+  await page.keyboard.press('Enter');
+  await page.locator('#retry-run').getByText('running').waitFor();
+  const end = (minutes: number) =>
+    sql`update tds_retry_runs set status = 'stopped', status_reason = '1 of 1 failed',
+      ended_at = now() - ${minutes} * interval '1 minute'`.execute(db);
+  await end(59);
+  const soon = await visit();
+  t.match(await soon.locator('#retry-run').innerText(), /2 dead letters: stopped[\s\S]*1 of 1 failed/);
+  await end(61);
+  const later = await visit();
+  t.notOk(await later.locator('#retry-run').isVisible());
+});
+
 t.test('what an operator took out of the queue offers its release, and no retry', async (t) => {
   const [id = ''] = await arrive(pool, ['a']);
   await db.transaction().execute((trx) => quarantine(trx, id, 'ann', 'Duplicate event'));

@@ -121,6 +121,12 @@ export const MUTATIONS: Mutation[] = [
     expectRed: true,
   },
   {
+    name: 'the process for suspects begins with all of them',
+    fault: 'F22',
+    changes: [{ file: 'src/worker/loop.ts', remove: '#suspectsAtOnce = 1;', insert: '#suspectsAtOnce = 1000;' }],
+    expectRed: true,
+  },
+  {
     name: 'no watchdog',
     fault: 'F53',
     title: 'for ever$',
