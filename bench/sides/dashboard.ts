@@ -57,13 +57,13 @@ side<{ url: string; requests: number }, Dashboard>(async ({ url, requests }) => 
   const read = async (path: string): Promise<Read> => {
     await get(path);
     const latencies: number[] = [];
-    const before = await processorMs(pool);
+    const before = await usedBy(pool);
     for (let n = 0; n < requests; n += 1) {
       const started = performance.now();
       await get(path);
       latencies.push(performance.now() - started);
     }
-    return { path, p95: percentile(latencies, 95), cpuMs: ((await processorMs(pool)) - before) / requests };
+    return { path, p95: percentile(latencies, 95), cpuMs: processorMs(before, await usedBy(pool)) / requests };
   };
   const stats = await read('/dashboard/queue-stats');
   const metrics = await read('/dashboard/metrics');
@@ -79,13 +79,21 @@ side<{ url: string; requests: number }, Dashboard>(async ({ url, requests }) => 
 
 const TICK_MS = 10;
 
-/** What this process and its sessions with a PostgreSQL on this machine have used of the processor so far. */
-async function processorMs(pool: Pool): Promise<number> {
+/** Processor time so far, in ms: of this process, and of each of its sessions with a PostgreSQL on this machine. */
+type Used = { own: number; sessions: Map<number, number> };
+
+async function usedBy(pool: Pool): Promise<Used> {
   const { rows } = await pool.query<{ pid: number }>(
     `select pid from pg_stat_activity where application_name = 'tds-bench' and datname = current_database()`,
   );
   const { user, system } = process.cpuUsage();
-  return rows.reduce((sum, { pid }) => sum + ticksOf(pid) * TICK_MS, (user + system) / 1000);
+  return { own: (user + system) / 1000, sessions: new Map(rows.map(({ pid }) => [pid, ticksOf(pid) * TICK_MS])) };
+}
+
+/** A session that has ended meanwhile, because the pool had no use for it, is left out. */
+function processorMs(before: Used, after: Used): number {
+  const since = [...after.sessions].map(([pid, ms]) => ms - (before.sessions.get(pid) ?? 0));
+  return since.reduce((sum, ms) => sum + ms, after.own - before.own);
 }
 
 /** utime and stime of /proc/<pid>/stat, in hundredths of a second on every Linux that we run on. */

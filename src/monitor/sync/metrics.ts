@@ -32,7 +32,8 @@ export async function readPeriods(db: Database, period: Period, limit: number, s
   const { organizationId = null, module = null } = scope;
   const ago = (n: RawBuilder<unknown>) =>
     sql`date_trunc(${sql.lit(period)}, now(), 'UTC') - ${n} * ${sql.lit(`1 ${period}`)}::interval`;
-  // An expression: around a subquery PostgreSQL would run tds_metrics by itself, and add up every column of it.
+  // An expression: around a subquery PostgreSQL would run tds_metrics by itself, and add up every column of it. For runs
+  // it is a subquery, which is worked out once and not for each run.
   const since = ago(sql`(${limit}::int - 1)`);
   const { rows } = await sql<Sums>`
     with periods as (select ${ago(sql`n`)} as time from generate_series(0, ${limit}::int - 1) n),
@@ -42,10 +43,10 @@ export async function readPeriods(db: Database, period: Period, limit: number, s
       where (${organizationId}::text is null or organization_id = ${organizationId})
         and (${module}::text is null or split_part(event_type, '.', 1) = ${module}) group by 1),
     runs as (
-      select date_trunc(${period}, completed_at, 'UTC') as time, count(*) filter (where status = 'success') as successful,
-        count(*) filter (where status = 'failed') as failed, count(*) as runs,
-        sum(extract(epoch from completed_at - started_at)::float8 * 1000) as ms
-      from ${RUNS} r where ${endedSince(since)} and ${module}::text is null
+      select date_bin(${sql.lit(`1 ${period}`)}, updated_at, ${A_MONDAY}) as time,
+        count(*) filter (where status = 'success') as successful, count(*) filter (where status = 'failed') as failed,
+        count(*) as runs, sum(date_part('epoch', updated_at - started_at) * 1000) as ms
+      from ${RUNS} r where ${endedSince(sql`(select ${since})`)} and ${module}::text is null
         and (${organizationId}::text is null or organization_id = ${organizationId}) group by 1)
     select time, ${sum('e.completed', 'r.successful')} as successful_syncs, ${sum('e.failed', 'r.failed')} as failed_syncs,
       ${sum('e.run_us / 1000', 'r.ms')} as duration_ms, ${sum('e.completed')} as items_synced,
@@ -54,6 +55,9 @@ export async function readPeriods(db: Database, period: Period, limit: number, s
     from periods left join events e using (time) left join runs r using (time) order by time desc`.execute(db);
   return rows;
 }
+
+/** Hours, days and weeks in UTC are counted from it: date_bin() takes half the time of date_trunc(). */
+const A_MONDAY = sql`timestamptz '2001-01-01 00:00Z'`;
 
 export const EVENT_SUMS: RawBuilder<unknown> = sql.raw(
   ['received', 'rejected', 'completed', 'failed', 'dead', 'run_us']

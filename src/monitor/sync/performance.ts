@@ -48,7 +48,7 @@ export async function syncPerformance(db: Database) {
   };
 }
 
-const MS = sql`extract(epoch from completed_at - started_at)::float8 * 1000`;
+const MS = sql`date_part('epoch', completed_at - started_at) * 1000`;
 
 /** Of the latest successful runs: all of them, and by type. */
 async function readSamples(db: Database): Promise<Sample[]> {
