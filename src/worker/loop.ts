@@ -33,8 +33,8 @@ const LAST_DEADLINE_MS = 10_000;
  * How often and how much: claims events while there are any, hands them to execute.ts, and sleeps in between.
  *
  * Where every handler takes sets, two lanes claim and run sets: while PostgreSQL works for one lane, Node works for the
- * other. Otherwise one lane claims one event per slot ahead; those whose turn does not come before a shutdown are
- * given back. A lane holds nothing while it claims, so no lane ever waits for another.
+ * other. Suspects have one lane. Otherwise one lane claims one event per slot ahead; those whose turn does not come before
+ * a shutdown are given back. A lane holds nothing while it claims, so no lane ever waits for another.
  */
 export class Loop {
   readonly #context: WorkerContext;
