@@ -26,12 +26,17 @@ export function renderRuns({ runs, more, isFiltered }, me, operate) {
 }
 
 function item(run, me, operate) {
-  const buttons = STATUSES[run.status].deeds.map((deed) =>
+  const buttons = deedsOf(run).map((deed) =>
     button(deed, `${deed}-${run.id}`, (click) => operate(run, deed, click), {
       ...{ 'aria-label': `${deed} ${run.name} ${run.id}`, ...me.barred },
     }),
   );
   return element('li', { className: 'item' }, body(run), element('div', { className: 'deeds' }, buttons));
+}
+
+function deedsOf({ status, result, approved_as }) {
+  const withholds = status === 'completed' && result?.verdict === 'withheld' && approved_as === null;
+  return withholds ? ['Approve'] : STATUSES[status].deeds;
 }
 
 function body(run) {

@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { Browser, Page } from 'playwright-core';
 import { listen } from '../../src/api/server.ts';
+import type { Workflows } from '../../src/workflows/registry.ts';
 import { type TestApi, testApi } from '../api/client.ts';
 import type { TestDatabase } from '../helper.ts';
 import { openBrowser, openPage } from './chromium.ts';
@@ -20,8 +21,8 @@ export type Console = {
 };
 
 /** Starts everything for a test file, and empties the queue before each of its tests. */
-export async function openConsole(t: TestFile): Promise<Console> {
-  const system = await testApi(t, { basePath: '/tds' });
+export async function openConsole(t: TestFile, workflows?: Workflows): Promise<Console> {
+  const system = await testApi(t, { basePath: '/tds' }, workflows);
   const { db } = system;
   const url = `${await listen(system.api, { host: '127.0.0.1', port: 0 })}/tds/dashboard/`;
   const browser = await openBrowser(t);

@@ -1,11 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import t from 'tap';
+import { Type } from 'typebox';
+import { Workflows } from '../../src/workflows/registry.ts';
 import type { WorkflowStatus } from '../../src/workflows/state.ts';
+import type { WorkflowDefinition } from '../../src/workflows/workflow.ts';
 import { waitFor } from '../helper.ts';
+import { pages } from '../workflows/engine.ts';
 import { openConsole } from './console.ts';
 
-const { db, visit, url } = await openConsole(t);
+const reconcile: WorkflowDefinition = {
+  ...pages('Reconcile', 1),
+  payload: Type.Object({ approved_run: Type.Optional(Type.String()) }),
+  approve: ({ id }) => ({ name: 'Reconcile', payload: { organization_id: '10', approved_run: id } }),
+};
+const { db, visit, url } = await openConsole(t, new Workflows([reconcile], ['10']));
 
 const REFUSED = { message: '/invoices: Zoho answered 503.', tag: 'ServiceUnavailableError', cause: [] };
 
@@ -112,4 +121,30 @@ t.test('a run is paused, goes on, and is terminated after a question', async () 
     await page.mouse.move(30, 30);
     await page.locator('#runs .tag').getByText(status).waitFor();
   }
+});
+
+t.test('deletions that a reconciliation withheld are approved once, for a reason', async (t) => {
+  const modules = {
+    contact: { withheld_deletions: 0 },
+    invoice: { withheld_deletions: 1200 },
+    bill: { withheld_deletions: 34 },
+  };
+  const id = await addRun('Reconcile', 'completed', { verdict: 'withheld', modules });
+  const page = await visit();
+  await page.getByRole('button', { name: `Approve Reconcile ${id}` }).click();
+  t.match(await page.locator('#approve').innerText(), /Approve 1,234 deletions\?\s+bill: 34, invoice: 1,200\s/);
+  await page.locator('#approve-reason').fill('the old invoices were deleted on purpose');
+  await page.keyboard.press('Enter');
+  await page.getByText('Reconcile: approved.').waitFor();
+  const { rows } = await sql`
+    select status, payload from tds_workflows where id = (select approved_as from tds_workflows where id = ${id})`.execute(
+    db,
+  );
+  t.match(rows, [{ status: 'running', payload: { approved_run: id } }]);
+  const { rows: deeds } = await sql`select detail from tds_audit_log where action = 'workflow.approve'`.execute(db);
+  t.match(deeds, [{ detail: { reason: 'the old invoices were deleted on purpose' } }]);
+  await page.mouse.move(3, 3);
+  await page.mouse.move(30, 30);
+  await page.getByRole('button', { name: 'Pause Reconcile' }).waitFor();
+  t.equal(await page.getByRole('button', { name: 'Approve' }).count(), 0);
 });
