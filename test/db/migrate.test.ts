@@ -19,6 +19,19 @@ t.test('an empty database gets every migration, and a second run nothing', async
   t.strictSame(await migrateToLatest(db), []);
 });
 
+t.test('every trigger fires for a session that passes for a replica, too', async (t) => {
+  const { db, pool } = await connectEmpty(t);
+  await migrateToLatest(db);
+  const { rows } = await pool.query<{ trigger: string; always: boolean }>(
+    `select tgname as trigger, tgenabled = 'A' as always from pg_trigger where not tgisinternal`,
+  );
+  t.ok(rows.length > 50, `${rows.length} triggers`);
+  t.strictSame(
+    rows.filter(({ always }) => !always),
+    [],
+  );
+});
+
 t.test('tables of an unreleased version are refused with what to do', async (t) => {
   const { db, pool } = await connectEmpty(t);
   await migrateToLatest(db);
