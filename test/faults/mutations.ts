@@ -69,7 +69,7 @@ function runFault(
 ): { red: boolean; why: string } {
   const rounds = ['test/faults/main.ts', '--only', fault, '--title', title, '--seed', seeds, '--stop-at-first-failure'];
   const args = fault.endsWith('.test.ts') ? [fault] : rounds;
-  // A test file has the time that npm test gives it: tap's own default is too short for a busy machine.
+  // tap's own default is too short for a busy machine.
   const env = { ...process.env, TAP_TIMEOUT: '300' };
   const { status, stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8', timeout: LIMIT_MS, env });
   const failure = stdout?.split('\n').findLast((line) => / seed |^not ok/.test(line));

@@ -25,7 +25,7 @@ type Seen = { status: string; result: Reconciled; progress: { pages: number }; w
 
 t.test(
   '20,000 records agree after one reconciliation, whatever was lost, failed or killed',
-  { timeout: 600_000 },
+  { timeout: 1_200_000 },
   async (t) => {
     const random = new Random(20_000);
     const books = new Books().fill(RECORDS);

@@ -12,7 +12,7 @@ import { disagreeing, settled } from './mirroring.ts';
 
 const RECORDS = 120;
 
-t.test('no record is lost and none is written twice', { timeout: 300_000 }, async (t) => {
+t.test('no record is lost and none is written twice', { timeout: 900_000 }, async (t) => {
   const books = new Books().fill({ invoice: RECORDS });
   const limits = { callsPerMinute: 1_000_000, callsPerDay: 1_000_000 };
   const standIn = await StandIn.start(t, { books, limits });
