@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Fields of /proc/<pid>/stat after the name, which may itself hold spaces and brackets: state, parent, ... */
-function stat(pid: number | string): string[] {
+export function stat(pid: number | string): string[] {
   const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
   return line.slice(line.lastIndexOf(')') + 2).split(' ');
 }

@@ -14,7 +14,9 @@ const PENDING_IN_PLANS = 10_000;
 const SLOWEST = 5;
 const POLLED_EVERY_MS = 5000;
 /** What an open console asks for each time; the rest of it less often. */
-const CONSOLE = ['metrics', 'recent-events', 'dead-letter', 'workflows'].map((name) => `/dashboard/${name}`);
+const CONSOLE = ['metrics', 'recent-events', 'dead-letter', 'dead-letter/retries', 'workflows'].map(
+  (name) => `/dashboard/${name}`,
+);
 
 /** Drain, dashboard and query plans on tables with millions of completed events. */
 export async function historyRows(bench: Bench): Promise<{ rows: Row[]; plans: Record<string, Plan> }> {

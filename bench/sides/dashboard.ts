@@ -1,8 +1,8 @@
 /** Every read of the dashboard through the whole API: how long, how much processor, and whether the counts are exact. */
-import { readFileSync } from 'node:fs';
 import type { Pool } from 'pg';
 import { buildApp } from '../../src/api/app.ts';
 import { loadConfig } from '../../src/config.ts';
+import { stat } from '../../test/process-table.ts';
 import { log, open } from '../engine.ts';
 import { side } from '../side.ts';
 import { percentile } from '../stats.ts';
@@ -96,9 +96,8 @@ function processorMs(before: Used, after: Used): number {
   return since.reduce((sum, ms) => sum + ms, after.own - before.own);
 }
 
-/** utime and stime of /proc/<pid>/stat, in hundredths of a second on every Linux that we run on. */
+/** utime and stime, in hundredths of a second on every Linux that we run on. */
 function ticksOf(pid: number): number {
-  const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+  const fields = stat(pid);
   return Number(fields[11]) + Number(fields[12]);
 }
